@@ -1,0 +1,99 @@
+/**
+ * Every topic of the platform: its name, the message its values hold, what its keys are, and how the broker keeps it.
+ * Nothing else names a topic. Names are `<owner>.<what-happened>.v<n>`; dead letters are `<topic>.<group>.dead`.
+ */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { MessagePostedSchema } from "./gen/headgate/chat/v1/chat_pb.ts";
+import { EventSchema } from "./gen/headgate/event/v1/event_pb.ts";
+import { RegistryChangedSchema } from "./gen/headgate/registry/v1/registry_pb.ts";
+
+/** A declared topic. `keyOf` gives the record key: records of one key stay in order. */
+export type Topic<Desc extends DescMessage> = {
+  readonly name: string;
+  readonly schema: Desc;
+  readonly keyOf: (value: MessageShape<Desc>) => string;
+  /** What one record is called in the CloudEvents `ce_type` header. */
+  readonly eventType: string;
+  /** Fixed at creation; growing a keyed topic would reorder its keys. */
+  readonly partitions: number;
+  /** How long the broker keeps records, in ms; `compacted` keeps the last of each key for ever. */
+  readonly retention: { readonly ms: number } | "compacted";
+};
+
+const DAY_MS = 86_400_000;
+
+/** Partitions of topics that carry content: the most consumers of one group that can share the work. */
+const CONTENT_PARTITIONS = 12;
+
+function topic<Desc extends DescMessage>(declared: Topic<Desc>): Topic<Desc> {
+  return Object.freeze(declared);
+}
+
+/** The place an event asks to be put into; the key that keeps the events of one place in order. */
+function targetOf(event: MessageShape<typeof EventSchema>): string {
+  switch (event.action.case) {
+    case "chatMessage":
+      return event.action.value.channelId;
+    case "directMessage":
+      return event.action.value.userId;
+    case "wallPost":
+      return event.action.value.wallId;
+    case "calendarEntry":
+      return event.action.value.calendarId;
+    default:
+      return event.teamId;
+  }
+}
+
+/** All topics by the name code uses. */
+export const topics = {
+  /** Messages asked for; consumed by chat. Key: channel id. */
+  chatRequested: topic({
+    name: "chat.requested.v1",
+    schema: EventSchema,
+    keyOf: targetOf,
+    eventType: "headgate.chat.requested.v1",
+    partitions: CONTENT_PARTITIONS,
+    retention: { ms: 7 * DAY_MS },
+  }),
+  /** Messages that became readable or changed. Key: channel id. */
+  chatPosted: topic({
+    name: "chat.posted.v1",
+    schema: MessagePostedSchema,
+    keyOf: (posted) => posted.message?.channelId ?? "",
+    eventType: "headgate.chat.posted.v1",
+    partitions: CONTENT_PARTITIONS,
+    retention: { ms: 7 * DAY_MS },
+  }),
+  /** Who and what, as it is now. Key: see RegistryChanged; a tombstone says that the thing is gone. */
+  registryChanged: topic({
+    name: "registry.changed.v1",
+    schema: RegistryChangedSchema,
+    keyOf: registryKeyOf,
+    eventType: "headgate.registry.changed.v1",
+    partitions: 1,
+    retention: "compacted",
+  }),
+} as const;
+
+/** The key of a registry record: kind and ids, so that a tombstone too says what it is about. */
+export function registryKeyOf(changed: MessageShape<typeof RegistryChangedSchema>): string {
+  const { subject } = changed;
+  switch (subject.case) {
+    case "teamMember":
+      return `team_member:${subject.value.teamId}:${subject.value.userId}`;
+    case "channelMember":
+      return `channel_member:${subject.value.channelId}:${subject.value.userId}`;
+    case "revokedToken":
+      return `token:${subject.value.id}`;
+    case undefined:
+      return "";
+    default:
+      return `${subject.case}:${subject.value.id}`;
+  }
+}
+
+/** Consumer groups and what each reads: for provisioning dead-letter topics and for the lag page. */
+export const groups = {
+  chat: [topics.chatRequested],
+} as const;
