@@ -1,0 +1,74 @@
+/** The door to Kafka: publish, consume, follow, provision. The only place that knows kafkajs is behind it. */
+import { createCluster } from "./kafka/cluster.ts";
+import { openConsumer } from "./kafka/consumer.ts";
+import { openFollower } from "./kafka/follower.ts";
+import { createKafkaMetrics } from "./kafka/metrics.ts";
+import { readLag } from "./kafka/offsets.ts";
+import { openProducer } from "./kafka/producer.ts";
+import { createPublisher, prepareRaw } from "./kafka/publisher.ts";
+import type { Kafka, KafkaOptions } from "./kafka/types.ts";
+
+export { dead, done, drop, type Outcome, retry } from "./kafka/outcome.ts";
+export { provisionTopics } from "./kafka/provision.ts";
+export type {
+  ConsumeOptions,
+  Consumer,
+  Followed,
+  Follower,
+  Handler,
+  Kafka,
+  KafkaOptions,
+  Lag,
+  Publish,
+  RawRecord,
+  Topic,
+  TopicSettings,
+} from "./kafka/types.ts";
+
+/** Opens the door. Does not wait for a broker: `ready` tells. Disposing sends what is buffered, then closes. */
+export async function openKafka(options: KafkaOptions): Promise<Kafka> {
+  const { brokers, clientId, log } = options;
+  const metrics = createKafkaMetrics();
+  const cluster = createCluster({ brokers, clientId });
+  const producer = openProducer({
+    cluster,
+    log,
+    metrics,
+    timeoutMs: options.publishTimeoutMs ?? 10_000,
+    bufferRecordsMax: options.bufferRecordsMax ?? 50_000,
+    bufferBytesMax: options.bufferBytesMax ?? 64 * 1024 * 1024,
+    sendsInFlightMax: options.sendsInFlightMax ?? 1,
+  });
+  let opened = 0;
+  return {
+    publisher: (topic) => createPublisher(producer, topic, clientId),
+    publishRaw: (records) => producer.publish(prepareRaw(records)),
+    async consume(topic, group, handler, bounds = {}) {
+      const name = String(++opened);
+      return openConsumer({
+        cluster,
+        log,
+        metrics,
+        producer,
+        topic,
+        group,
+        handler,
+        bounds,
+        clientId,
+        name,
+      });
+    },
+    async follow(topic, { from }, onRecords) {
+      const purpose = `follow-${++opened}`;
+      return openFollower({ cluster, log, metrics, topic, from, purpose, onRecords });
+    },
+    lag: (groups) => readLag(cluster, groups),
+    get ready() {
+      return producer.ready;
+    },
+    async [Symbol.asyncDispose]() {
+      await producer.close();
+      cluster.close();
+    },
+  };
+}

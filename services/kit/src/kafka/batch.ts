@@ -1,0 +1,158 @@
+/**
+ * Batches of records, format 2:
+ *
+ *     base offset int64 | length int32 | leader epoch int32 | magic int8 = 2 | crc-32c uint32 of all that follows
+ *     | attributes int16 | last offset delta int32 | base timestamp int64 | max timestamp int64
+ *     | producer id int64 | producer epoch int16 | base sequence int32 | record count int32 | records
+ */
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { crc32c } from "./crc32c.ts";
+import { type Prepared, readVarint, readVarlong, varintSize, writeVarint } from "./record.ts";
+
+/** A record read from a partition. Bytes are views into what was fetched. */
+export type FetchedRecord = {
+  readonly offset: number;
+  /** ms since 1970. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  /** Encoded, count first: see `readHeaders`. */
+  readonly headers: Buffer;
+};
+
+/** Bytes of a batch before its records. */
+const HEAD_BYTES = 61;
+const CRC_AT = 17;
+const ATTRIBUTES_AT = 21;
+
+/** Bytes that a record takes in a batch, at most. */
+export function recordBytes({ tail }: Prepared): number {
+  return tail.length + 12;
+}
+
+/** A batch of these records, in their order, all with the time `now`; `sequence` is the first one's. */
+export function encodeBatch(
+  records: readonly Prepared[],
+  producer: { readonly id: bigint; readonly epoch: number },
+  sequence: number,
+  now: number,
+): Buffer {
+  let size = HEAD_BYTES;
+  for (let index = 0; index < records.length; index++) {
+    const { tail } = records[index] as Prepared; // index is below length
+    const length = 2 + varintSize(index) + tail.length;
+    size += varintSize(length) + length;
+  }
+  const bytes = Buffer.allocUnsafe(size);
+  bytes.writeBigInt64BE(0n, 0);
+  bytes.writeInt32BE(size - 12, 8);
+  bytes.writeInt32BE(-1, 12);
+  bytes[16] = 2;
+  bytes.writeInt16BE(0, ATTRIBUTES_AT);
+  bytes.writeInt32BE(records.length - 1, 23);
+  bytes.writeBigInt64BE(BigInt(now), 27);
+  bytes.writeBigInt64BE(BigInt(now), 35);
+  bytes.writeBigInt64BE(producer.id, 43);
+  bytes.writeInt16BE(producer.epoch, 51);
+  bytes.writeInt32BE(sequence, 53);
+  bytes.writeInt32BE(records.length, 57);
+  let at = HEAD_BYTES;
+  for (let index = 0; index < records.length; index++) {
+    const { tail } = records[index] as Prepared; // index is below length
+    at = writeVarint(bytes, at, 2 + varintSize(index) + tail.length);
+    bytes[at++] = 0; // attributes
+    bytes[at++] = 0; // timestamp delta
+    at = writeVarint(bytes, at, index);
+    at += tail.copy(bytes, at);
+  }
+  bytes.writeUInt32BE(crc32c(bytes, ATTRIBUTES_AT), CRC_AT);
+  return bytes;
+}
+
+/**
+ * The records at `from` and after. `next` is where to read on: past the last whole batch, also when compaction left
+ * nothing in it. A batch that the fetch cut off is left for the next one; markers of transactions are passed over.
+ * @throws Error when a batch is damaged or compressed in a way we cannot read (known: none, gzip, zstd)
+ */
+export function decodeBatches(
+  bytes: Buffer,
+  from: number,
+): { records: FetchedRecord[]; next: number } {
+  const records: FetchedRecord[] = [];
+  let next = from;
+  for (let start = 0; start + HEAD_BYTES <= bytes.length; ) {
+    const end = start + 12 + bytes.readInt32BE(start + 8);
+    if (end > bytes.length) break;
+    const base = Number(bytes.readBigInt64BE(start));
+    if (bytes[start + 16] !== 2) throw new Error(`batch at ${base} has an old format`);
+    if (crc32c(bytes, start + ATTRIBUTES_AT, end) !== bytes.readUInt32BE(start + CRC_AT)) {
+      throw new Error(`batch at ${base} is damaged`);
+    }
+    const attributes = bytes.readInt16BE(start + ATTRIBUTES_AT);
+    const last = base + bytes.readInt32BE(start + 23);
+    if (last >= from && (attributes & 0x20) === 0) {
+      const time = Number(bytes.readBigInt64BE(start + 27));
+      const maxTime = Number(bytes.readBigInt64BE(start + 35));
+      const count = bytes.readInt32BE(start + 57);
+      const body = decompress(attributes & 7, bytes.subarray(start + HEAD_BYTES, end));
+      const appendTime = (attributes & 8) === 0 ? undefined : maxTime;
+      readRecords(body, count, { base, from, time, appendTime }, records);
+    }
+    next = Math.max(next, last + 1);
+    start = end;
+  }
+  return { records, next };
+}
+
+function readRecords(
+  body: Buffer,
+  count: number,
+  batch: { base: number; from: number; time: number; appendTime: number | undefined },
+  into: FetchedRecord[],
+): void {
+  const cursor = { at: 0 };
+  for (let left = count; left > 0; left--) {
+    const length = readVarint(body, cursor);
+    const end = cursor.at + length;
+    if (end > body.length) throw new RangeError("the record is cut off");
+    cursor.at += 1; // attributes, unused
+    const timeDelta = readVarlong(body, cursor);
+    const offset = batch.base + readVarint(body, cursor);
+    const key = readBytes(body, cursor);
+    const value = readBytes(body, cursor);
+    if (offset >= batch.from) {
+      into.push({
+        offset,
+        timestamp: batch.appendTime ?? batch.time + timeDelta,
+        key,
+        value,
+        headers: body.subarray(cursor.at, end),
+      });
+    }
+    cursor.at = end;
+  }
+}
+
+function readBytes(body: Buffer, cursor: { at: number }): Buffer | null {
+  const length = readVarint(body, cursor);
+  if (length < 0) return null;
+  const start = cursor.at;
+  cursor.at += length;
+  return body.subarray(start, cursor.at);
+}
+
+function decompress(codec: number, bytes: Buffer): Buffer {
+  switch (codec) {
+    case 0:
+      return bytes;
+    case 1:
+      return gunzipSync(bytes, { maxOutputLength: DECOMPRESSED_BYTES_MAX });
+    case 4:
+      return zstdDecompressSync(bytes, { maxOutputLength: DECOMPRESSED_BYTES_MAX });
+    default:
+      throw new Error(`compression ${codec} is not known`);
+  }
+}
+
+/** Bytes that one compressed batch may become. */
+const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;

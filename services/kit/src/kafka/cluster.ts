@@ -1,0 +1,157 @@
+/** Where things are: which broker leads which partition, who coordinates a group, and the connections to them. */
+import { type Address, type Link, openLink } from "./link.ts";
+
+/** What a cluster knows and opens. One for all publishers, consumers and followers of a process. */
+export type Cluster = {
+  /** How many partitions a topic has; undefined while that is not known. */
+  countPartitions(topic: string): number | undefined;
+  /** Node that leads a partition; -1 while there is none. */
+  leaderOf(topic: string, partition: number): number;
+  /** Asks anew, for these topics too from now on; calls at the same time share one question. @throws when no broker answers */
+  refresh(topics?: readonly string[]): Promise<void>;
+  /** The connection to a node for one purpose (answers come in order, so long polls have their own). */
+  link(node: number, purpose: string): Promise<Link>;
+  /** A connection to whichever broker answers. */
+  anyLink(): Promise<Link>;
+  /** The connection to a group's coordinator. @throws when it is not known yet */
+  coordinator(group: string, purpose: string): Promise<Link>;
+  /** The connection to the broker that creates topics. */
+  controller(): Promise<Link>;
+  /** Drops the connections of one purpose, or all. */
+  close(purpose?: string): void;
+  /** Whether any connection is open. */
+  readonly connected: boolean;
+};
+
+/** ms for the whole of a metadata question, over all brokers that are tried. */
+const REFRESH_TIMEOUT_MS = 10_000;
+
+/** Knows nothing and connects nowhere until asked. */
+export function createCluster(options: {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+}): Cluster {
+  const seeds = options.brokers.map(parseAddress);
+  const nodes = new Map<number, Address>();
+  const leaders = new Map<string, number[]>();
+  const wanted = new Set<string>();
+  const links = new Map<string, { opening: Promise<Link>; link?: Link }>();
+  let controllerId = -1;
+  let asking: Promise<void> | undefined;
+  let closed = false;
+
+  return {
+    countPartitions: (topic) => leaders.get(topic)?.length,
+    leaderOf: (topic, partition) => leaders.get(topic)?.[partition] ?? -1,
+    refresh,
+    link: (node, purpose) => linkTo(nodes.get(node), purpose),
+    anyLink,
+    coordinator,
+    async controller() {
+      await refresh();
+      return linkTo(nodes.get(controllerId), "meta");
+    },
+    close,
+    get connected() {
+      return [...links.values()].some(({ link }) => link?.open);
+    },
+  };
+
+  async function refresh(topics: readonly string[] = []): Promise<void> {
+    const fresh = topics.filter((topic) => !wanted.has(topic));
+    for (const topic of fresh) wanted.add(topic);
+    if (asking && fresh.length > 0) await asking.catch(() => {}); // that question was without them
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  }
+
+  async function ask(): Promise<void> {
+    const link = await anyLink();
+    const answer = await link.call(
+      "Metadata",
+      { topics: [...wanted], allowAutoTopicCreation: false },
+      { lenient: true },
+    );
+    nodes.clear();
+    for (const { nodeId, host, port } of answer.brokers) nodes.set(nodeId, { host, port });
+    controllerId = answer.controllerId;
+    for (const { topic, topicErrorCode, partitionMetadata } of answer.topicMetadata) {
+      if (topicErrorCode !== 0 || partitionMetadata.length === 0) continue; // what we knew may still hold
+      const next: number[] = [];
+      for (const { partitionId, leader } of partitionMetadata) next[partitionId] = leader;
+      leaders.set(topic, next);
+    }
+  }
+
+  async function anyLink(): Promise<Link> {
+    const tried = new Set<string>();
+    let failure: unknown = new Error("no broker is known");
+    const deadline = AbortSignal.timeout(REFRESH_TIMEOUT_MS);
+    for (const address of [...shuffle([...nodes.values()]), ...shuffle(seeds)]) {
+      const name = `${address.host}:${address.port}`;
+      if (tried.has(name) || deadline.aborted) continue;
+      tried.add(name);
+      try {
+        return await linkTo(address, "meta");
+      } catch (thrown) {
+        failure = thrown;
+      }
+    }
+    throw failure;
+  }
+
+  async function coordinator(group: string, purpose: string): Promise<Link> {
+    const link = await anyLink();
+    const { coordinator: found } = await link.call("GroupCoordinator", { groupId: group });
+    return linkTo(found, purpose);
+  }
+
+  async function linkTo(address: Address | undefined, purpose: string): Promise<Link> {
+    if (closed) throw new Error("the door to the log is closed");
+    if (!address) throw new Error("the broker is not known");
+    const key = `${purpose}@${address.host}:${address.port}`;
+    const known = links.get(key);
+    if (known && (!known.link || known.link.open)) return known.opening;
+    known?.link?.close();
+    const entry: { opening: Promise<Link>; link?: Link } = { opening: open() };
+    links.set(key, entry);
+    return entry.opening;
+
+    async function open(): Promise<Link> {
+      await Promise.resolve(); // so that `entry` is in the map
+      try {
+        const link = await openLink(address as Address, options.clientId); // checked above
+        if (links.get(key) !== entry) link.close(); // closed meanwhile
+        entry.link = link;
+        return link;
+      } catch (thrown) {
+        if (links.get(key) === entry) links.delete(key);
+        throw thrown;
+      }
+    }
+  }
+
+  function close(purpose?: string): void {
+    if (purpose === undefined) closed = true;
+    for (const [key, entry] of links) {
+      if (purpose !== undefined && !key.startsWith(`${purpose}@`)) continue;
+      links.delete(key);
+      entry.link?.close();
+    }
+  }
+}
+
+/** `host:port`, `[v6]:port`. */
+function parseAddress(text: string): Address {
+  const at = text.lastIndexOf(":");
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(text.slice(at + 1)) };
+}
+
+function shuffle<T>(list: readonly T[]): T[] {
+  return list
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}

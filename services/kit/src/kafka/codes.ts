@@ -1,0 +1,25 @@
+/** Error codes of brokers, sorted by what they ask of us. Numbers as in Kafka's protocol guide. */
+
+/** Stored before: the answer to the first try was lost. */
+export const DUPLICATE_SEQUENCE = 46;
+/** A batch came before the one that belongs in front of it, or the broker forgot what it had. */
+export const OUT_OF_ORDER_SEQUENCE = 45;
+/** A position that is not in the log (any more, or yet). */
+export const OFFSET_OUT_OF_RANGE = 1;
+/** The record or its batch is larger than the topic takes. */
+export const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
+/** The group gathers anew. */
+export const REBALANCE = 27;
+/** This member is not known to the group any more, or another took its place. */
+export const FORGOTTEN: ReadonlySet<number> = new Set([25, 82]);
+/** This member is not in the group as it is now: forgotten, or of a former generation. */
+export const NOT_A_MEMBER: ReadonlySet<number> = new Set([22, 25, 82]);
+
+/**
+ * Passes by itself, mostly after asking who leads now: damaged on the way 2, topic not known (yet) 3, no leader 5, not
+ * the leader 6, replicas late 7, broker or replica away 8 9, network 13, group coordinator loading, away or moved 14 15
+ * 16, too few replicas 19 20, disk 56, leader epochs 74 75, offset not there yet 78, throttled 89.
+ */
+export const PASSING: ReadonlySet<number> = new Set([
+  2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 56, 74, 75, 78, 89,
+]);

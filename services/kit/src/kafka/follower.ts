@@ -1,0 +1,119 @@
+/** Reads a topic in every process that asks, all partitions, committing nothing. No group is needed for that. */
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { delayMs } from "../backoff.ts";
+import type { Log } from "../log.ts";
+import type { FetchedRecord } from "./batch.ts";
+import type { Cluster } from "./cluster.ts";
+import { type Fetched, type Fetcher, openFetcher } from "./fetcher.ts";
+import type { KafkaMetrics } from "./metrics.ts";
+import { findEdges } from "./offsets.ts";
+import { pause } from "./pause.ts";
+import type { Followed, Follower, Topic } from "./types.ts";
+
+const RETRY = { firstMs: 50, mostMs: 2_000 };
+
+/** Starts following; keeps trying for ever while brokers are away. */
+export function openFollower<Desc extends DescMessage>(options: {
+  readonly cluster: Cluster;
+  readonly log: Log;
+  readonly metrics: KafkaMetrics;
+  readonly topic: Topic<Desc>;
+  readonly from: "start" | "now";
+  readonly purpose: string;
+  readonly onRecords: (records: readonly Followed<Desc>[]) => void;
+}): Follower {
+  const { cluster, log, metrics, topic, from, purpose } = options;
+  const ended = new AbortController();
+  /** Partition → the end it had when we began; those passed are taken out. */
+  const ahead = new Map<number, number>();
+  const caughtUp = Promise.withResolvers<void>();
+  let fetcher: Fetcher | undefined;
+
+  void start();
+  return {
+    caughtUp: caughtUp.promise,
+    get ready() {
+      return fetcher?.reading ?? false;
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort();
+      fetcher?.close();
+    },
+  };
+
+  async function start(): Promise<void> {
+    for (let attempt = 1; !ended.signal.aborted; attempt++) {
+      try {
+        await cluster.refresh([topic.name]);
+        const count = cluster.countPartitions(topic.name);
+        if (count === undefined) throw new Error(`topic ${topic.name} is not there`);
+        const partitions = Array.from({ length: count }, (_, at) => at);
+        begin(await findEdges(cluster, topic.name, partitions));
+        return;
+      } catch (thrown) {
+        if (attempt === 1) log.warn("log.follow_waits", { topic: topic.name, error: thrown });
+        await pause(delayMs(RETRY, attempt), ended.signal);
+      }
+    }
+  }
+
+  function begin(edges: Awaited<ReturnType<typeof findEdges>>): void {
+    if (ended.signal.aborted) return;
+    const positions = new Map<number, number>();
+    for (const [partition, { earliest, latest }] of edges) {
+      positions.set(partition, from === "start" ? earliest : latest);
+      if (from === "start" && earliest < latest) ahead.set(partition, latest);
+    }
+    if (ahead.size === 0) caughtUp.resolve();
+    const wants = () => true;
+    fetcher = openFetcher({
+      cluster,
+      log,
+      metrics,
+      topic: topic.name,
+      purpose,
+      positions,
+      wants,
+      onFetched,
+    });
+  }
+
+  function onFetched({ partition, records, next }: Fetched): void {
+    if (records.length > 0) {
+      metrics.consumed(topic.name, records.length);
+      const followed: Followed<Desc>[] = [];
+      for (const record of records) {
+        const value = decode(partition, record);
+        if (value === undefined) continue;
+        const key = record.key?.toString("utf8") ?? "";
+        followed.push({ key, value, partition, offset: BigInt(record.offset) });
+      }
+      if (followed.length > 0) handOver(followed);
+    }
+    const target = ahead.get(partition);
+    if (target !== undefined && next >= target) {
+      ahead.delete(partition);
+      if (ahead.size === 0) caughtUp.resolve();
+    }
+  }
+
+  function handOver(followed: readonly Followed<Desc>[]): void {
+    try {
+      options.onRecords(followed);
+    } catch (thrown) {
+      log.error("log.follower_threw", { topic: topic.name, error: thrown }); // it must not; reading goes on
+    }
+  }
+
+  function decode(partition: number, record: FetchedRecord): MessageShape<Desc> | null | undefined {
+    if (record.value === null) return null;
+    try {
+      return fromBinary(topic.schema, record.value);
+    } catch (thrown) {
+      metrics.skipped(topic.name);
+      const { offset } = record;
+      log.warn("log.undecodable", { topic: topic.name, partition, offset, error: thrown });
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * One connection to one broker. kafkajs carries the bytes (sockets, framing, TLS, SASL, request timeouts) and knows the
+ * layouts of requests; what is asked, when and how often again is decided by our own files beside this one, because
+ * kafkajs's own producer and consumer do not keep the promises we make:
+ *
+ * - its idempotent producer takes sequence numbers back after a failed send and gives them to other records, which the
+ *   broker then takes for a repetition and acknowledges without storing;
+ * - a retried send skips the partitions that moved to a broker which had answered already;
+ * - its consumer stops for good after some failures, and one slow partition holds up all others of its broker.
+ *
+ * The version of kafkajs is pinned: its inner modules are no public interface.
+ */
+import { createRequire } from "node:module";
+import type { Apis } from "./apis.ts";
+
+/** A request whose bytes we lay out ourselves. */
+export type RawRequest<Result> = {
+  readonly apiKey: number;
+  readonly apiVersion: number;
+  readonly apiName: string;
+  readonly body: Buffer;
+  readonly decode: (payload: Buffer) => Result;
+};
+
+/** How one request may differ. */
+export type CallOptions = {
+  /** ms for the answer; at least 5,000, which is the least the connection watches for. */
+  readonly timeoutMs?: number;
+  /** Hand over answers that carry error codes instead of throwing them. */
+  readonly lenient?: boolean;
+};
+
+/** An open connection. Any failure but a broker's refusal closes it, and fails all it was carrying. */
+export type Link = {
+  readonly open: boolean;
+  call<Name extends keyof Apis>(
+    api: Name,
+    params: Apis[Name]["params"],
+    options?: CallOptions,
+  ): Promise<Apis[Name]["result"]>;
+  send<Result>(request: RawRequest<Result>, options?: { timeoutMs?: number }): Promise<Result>;
+  /** Drops the connection at once. */
+  close(): void;
+};
+
+/** Where a broker listens. */
+export type Address = { readonly host: string; readonly port: number };
+
+/** ms to connect. */
+const CONNECT_TIMEOUT_MS = 3_000;
+/** ms for an answer unless the request says more. */
+const REQUEST_TIMEOUT_MS = 5_000;
+/** Key of the SaslAuthenticate request: a broker that knows it speaks the newer authentication frames. */
+const SASL_AUTHENTICATE = 36;
+
+/**
+ * Connects and learns what the broker speaks.
+ * @throws an Error when the broker does not answer
+ */
+export async function openLink(address: Address, clientId: string): Promise<Link> {
+  const connection = new Connection({
+    ...address,
+    clientId,
+    logger: silent,
+    socketFactory: createSocketFactory(),
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    enforceRequestTimeout: true,
+  });
+  // kafkajs sets a timer of negative delay after every answer; it is only needed while requests are held back.
+  const queue = connection.requestQueue;
+  const schedule = queue.scheduleCheckPendingRequests.bind(queue);
+  queue.scheduleCheckPendingRequests = () => {
+    if (queue.pending.length > 0) schedule();
+  };
+
+  let closed = false;
+  let versions: Record<number, { minVersion: number; maxVersion: number }> = {
+    [apiKeys.ApiVersions]: { minVersion: 0, maxVersion: 2 },
+  };
+  const link: Link = { call, send, close, open: false };
+  Object.defineProperty(link, "open", { get: () => !closed && connection.isConnected() });
+  try {
+    await connection.connect();
+    const { apiVersions } = await call("ApiVersions", {});
+    versions = Object.fromEntries(apiVersions.map((known) => [known.apiKey, known]));
+    connection.setVersions(versions);
+    connection.setSupportAuthenticationProtocol(SASL_AUTHENTICATE in versions);
+    await connection.authenticate();
+    return link;
+  } catch (thrown) {
+    close();
+    throw thrown;
+  }
+
+  async function call<Name extends keyof Apis>(
+    api: Name,
+    params: Apis[Name]["params"],
+    { timeoutMs = REQUEST_TIMEOUT_MS, lenient = false }: CallOptions = {},
+  ): Promise<Apis[Name]["result"]> {
+    const definition = requests[api];
+    const known = versions[apiKeys[api]];
+    if (!known) throw new Error(`the broker does not know ${api}`);
+    const ours = Math.max(...definition.versions.map(Number));
+    const { request, response } = definition.protocol({
+      version: Math.min(ours, known.maxVersion),
+    })(params);
+    const parse = lenient ? async (data: unknown) => data : response.parse;
+    const answer = await exchange({ request, response: { decode: response.decode, parse } });
+    return answer as Apis[Name]["result"]; // what kafkajs decodes of this request
+
+    function exchange(pair: Pair): Promise<unknown> {
+      return guard(
+        connection.send({ ...pair, requestTimeout: timeoutMs, logResponseError: false }),
+      );
+    }
+  }
+
+  async function send<Result>(
+    { apiKey, apiVersion, apiName, body, decode }: RawRequest<Result>,
+    { timeoutMs = REQUEST_TIMEOUT_MS }: { timeoutMs?: number } = {},
+  ): Promise<Result> {
+    const encoded = { buf: body, buffer: body }; // as much of an Encoder as is read of it
+    const answer = await guard(
+      connection.send({
+        request: { apiKey, apiVersion, apiName, encode: async () => encoded },
+        response: { decode: async (raw) => decode(raw), parse: async (data) => data },
+        requestTimeout: timeoutMs,
+        logResponseError: false,
+      }),
+    );
+    return answer as Result; // of `decode` above
+  }
+
+  async function guard(answer: Promise<unknown>): Promise<unknown> {
+    try {
+      return await answer;
+    } catch (thrown) {
+      if (refusalOf(thrown) === undefined) close();
+      throw thrown;
+    }
+  }
+
+  function close(): void {
+    if (closed) return;
+    closed = true;
+    connection.rejectRequests(new Error("the connection to the broker was closed"));
+    connection.disconnect().catch(() => {}); // destroyed below, whatever it says
+    connection.socket?.destroy();
+  }
+}
+
+/** The error code of a broker's refusal; undefined when the connection failed instead. */
+export function refusalOf(thrown: unknown): number | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  const { code } = thrown as Error & { code?: unknown }; // kafkajs's protocol errors carry one
+  return /^KafkaJS(ProtocolError|MemberIdRequired)$/.test(thrown.name) && typeof code === "number"
+    ? code
+    : undefined;
+}
+
+type Pair = {
+  request: {
+    apiKey: number;
+    apiVersion: number;
+    apiName: string;
+    encode: () => Promise<unknown>;
+  };
+  response: {
+    decode: (payload: Buffer) => Promise<unknown>;
+    parse: (data: unknown) => Promise<unknown>;
+  };
+};
+
+type WireConnection = {
+  socket?: { destroy(): void };
+  readonly requestQueue: { pending: unknown[]; scheduleCheckPendingRequests: () => void };
+  connect(): Promise<unknown>;
+  disconnect(): Promise<unknown>;
+  isConnected(): boolean;
+  authenticate(): Promise<void>;
+  setVersions(versions: unknown): void;
+  setSupportAuthenticationProtocol(supported: boolean): void;
+  rejectRequests(error: Error): void;
+  send(pair: Pair & { requestTimeout: number; logResponseError: boolean }): Promise<unknown>;
+};
+
+type WireDefinition = {
+  versions: string[];
+  protocol: (choice: { version: number }) => (params: unknown) => Pair;
+};
+
+// kafkajs's inner modules have no types: the shapes above are what version 2.2.4 has.
+const require = createRequire(import.meta.url);
+const Connection = require("kafkajs/src/network/connection") as new (
+  options: object,
+) => WireConnection;
+const createSocketFactory = require("kafkajs/src/network/socketFactory") as () => unknown;
+const { requests } = require("kafkajs/src/protocol/requests") as {
+  requests: Record<keyof Apis, WireDefinition>;
+};
+const apiKeys = require("kafkajs/src/protocol/requests/apiKeys") as Record<keyof Apis, number>;
+
+/** What kafkajs would log reaches us as errors; it is said once, where it matters. */
+const silent = { namespace: () => silent, debug() {}, info() {}, warn() {}, error() {} };

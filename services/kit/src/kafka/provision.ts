@@ -1,0 +1,171 @@
+/** Makes the topics as they are declared and says where a broker has them otherwise. */
+import { delayMs } from "../backoff.ts";
+import { AppError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { type Cluster, createCluster } from "./cluster.ts";
+import { deadLetterOf } from "./dead-letter.ts";
+import { pause } from "./pause.ts";
+import type { TopicSettings } from "./types.ts";
+
+/** A topic with the settings it must have. */
+type Wanted = { readonly name: string; readonly partitions: number; readonly config: Config };
+type Config = Readonly<Record<string, string>>;
+
+/** How long dead letters are kept, ms: long enough for people to find and redrive them. */
+const DEAD_LETTER_RETENTION_MS = 30 * 86_400_000;
+/** ms in which brokers must answer and new topics must have leaders. */
+const TIMEOUT_MS = 30_000;
+const RETRY = { firstMs: 50, mostMs: 1_000 };
+const TOPIC_EXISTS = 36;
+/** Resource type of topics in DescribeConfigs. */
+const TOPIC_RESOURCE = 2;
+
+/**
+ * Creates what is missing of the topics, among them the dead-letter topics of the groups (one partition each), and
+ * checks what is there. A second run changes nothing.
+ * @throws AppError failed_precondition `topics_differ` naming every partition count or setting that is not as declared;
+ * unavailable `log_unavailable` when the brokers do not answer within 30 s
+ */
+export async function provisionTopics(options: {
+  readonly brokers: readonly string[];
+  readonly topics: readonly TopicSettings[];
+  /** Groups and the topics each consumes. */
+  readonly groups: Readonly<Record<string, readonly TopicSettings[]>>;
+  /** Copies of each partition; min.insync.replicas is 2 from 3 copies on, else 1. Default 1. */
+  readonly replication?: number;
+  readonly log: Log;
+}): Promise<void> {
+  const { log, replication = 1 } = options;
+  const wanted = listWanted(options.topics, options.groups, replication);
+  const names = wanted.map(({ name }) => name);
+  const cluster = createCluster({ brokers: options.brokers, clientId: "headgate-provision" });
+  try {
+    await persist(async () => {
+      await cluster.refresh(names);
+      const missing = wanted.filter(({ name }) => cluster.countPartitions(name) === undefined);
+      for (const name of await createMissing(cluster, missing, replication)) {
+        log.info("log.topic_created", { topic: name });
+      }
+      await cluster.refresh(names);
+      for (const { name, partitions } of wanted) {
+        const count = cluster.countPartitions(name) ?? 0;
+        const leaders = Array.from({ length: count }, (_, at) => cluster.leaderOf(name, at));
+        if (leaders.length < partitions && missing.some((made) => made.name === name)) {
+          throw new Error(`topic ${name} is not there yet`);
+        }
+        if (leaders.some((leader) => leader < 0))
+          throw new Error(`topic ${name} has no leader yet`);
+      }
+    });
+    const faults = await persist(() => findFaults(cluster, wanted));
+    if (faults.length > 0) {
+      throw new AppError(
+        "failed_precondition",
+        "topics_differ",
+        `topics are not as declared:\n${faults.map((fault) => `  ${fault}`).join("\n")}`,
+      );
+    }
+  } finally {
+    cluster.close();
+  }
+}
+
+/** All topics with their settings, dead letters included, each once. */
+export function listWanted(
+  topics: readonly TopicSettings[],
+  groups: Readonly<Record<string, readonly TopicSettings[]>>,
+  replication: number,
+): Wanted[] {
+  const common = { "min.insync.replicas": replication >= 3 ? "2" : "1" };
+  const own = topics.map(({ name, partitions, retention }) => ({
+    name,
+    partitions,
+    config:
+      retention === "compacted"
+        ? { ...common, "cleanup.policy": "compact" }
+        : { ...common, "cleanup.policy": "delete", "retention.ms": String(retention.ms) },
+  }));
+  const dead = Object.entries(groups).flatMap(([group, consumed]) =>
+    consumed.map(({ name }) => ({
+      name: deadLetterOf(name, group),
+      partitions: 1,
+      config: {
+        ...common,
+        "cleanup.policy": "delete",
+        "retention.ms": String(DEAD_LETTER_RETENTION_MS),
+      },
+    })),
+  );
+  return [...new Map([...own, ...dead].map((topic) => [topic.name, topic])).values()];
+}
+
+async function createMissing(
+  cluster: Cluster,
+  missing: readonly Wanted[],
+  replication: number,
+): Promise<string[]> {
+  if (missing.length === 0) return [];
+  const link = await cluster.controller();
+  const { topicErrors } = await link.call(
+    "CreateTopics",
+    {
+      topics: missing.map(({ name, partitions, config }) => ({
+        topic: name,
+        numPartitions: partitions,
+        replicationFactor: replication,
+        configEntries: Object.entries(config).map(([key, value]) => ({ name: key, value })),
+      })),
+      timeout: 5_000,
+    },
+    { timeoutMs: 10_000, lenient: true },
+  );
+  const failed = topicErrors.filter(
+    ({ errorCode }) => errorCode !== 0 && errorCode !== TOPIC_EXISTS,
+  );
+  if (failed.length > 0) {
+    const said = failed.map((e) => `${e.topic}: ${e.errorMessage ?? `error ${e.errorCode}`}`);
+    throw new Error(`topics could not be created: ${said.join("; ")}`);
+  }
+  return topicErrors.filter(({ errorCode }) => errorCode === 0).map(({ topic }) => topic);
+}
+
+async function findFaults(cluster: Cluster, wanted: readonly Wanted[]): Promise<string[]> {
+  const link = await cluster.anyLink();
+  const { resources } = await link.call("DescribeConfigs", {
+    resources: wanted.map(({ name, config }) => ({
+      type: TOPIC_RESOURCE,
+      name,
+      configNames: Object.keys(config),
+    })),
+  });
+  return wanted.flatMap(({ name, partitions, config }) => {
+    const faults: string[] = [];
+    const count = cluster.countPartitions(name) ?? 0;
+    if (count !== partitions) faults.push(`${name} has ${count} partitions, not ${partitions}`);
+    const entries =
+      resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? [];
+    for (const [key, value] of Object.entries(config)) {
+      const actual = entries.find(({ configName }) => configName === key)?.configValue;
+      if (actual !== value) faults.push(`${name} has ${key}=${actual}, not ${value}`);
+    }
+    return faults;
+  });
+}
+
+/** Tries until it works or the time is over. */
+async function persist<T>(task: () => Promise<T>): Promise<T> {
+  const over = AbortSignal.timeout(TIMEOUT_MS);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await task();
+    } catch (thrown) {
+      if (over.aborted) {
+        const why = thrown instanceof Error ? thrown.message : "no answer";
+        throw new AppError("unavailable", "log_unavailable", `The log cannot be set up: ${why}`, {
+          cause: thrown,
+        });
+      }
+      await pause(delayMs(RETRY, attempt), over);
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/** What the Kafka door takes and gives. Types only. */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Log } from "../log.ts";
+import type { SpanContext } from "../telemetry.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** What provisioning needs to know of a topic. */
+export type TopicSettings = {
+  readonly name: string;
+  /** Fixed at creation; growing a keyed topic would reorder its keys. */
+  readonly partitions: number;
+  /** How long the broker keeps records, in ms; `compacted` keeps the last of each key for ever. */
+  readonly retention: { readonly ms: number } | "compacted";
+};
+
+/** A declared topic: what its values are, how they are keyed, how the broker keeps them. */
+export type Topic<Desc extends DescMessage> = TopicSettings & {
+  readonly schema: Desc;
+  /** The record key: records of one key stay in order. */
+  readonly keyOf: (value: MessageShape<Desc>) => string;
+  /** What one record is called in the CloudEvents `ce_type` header. */
+  readonly eventType: string;
+};
+
+/**
+ * Publishes values in their order and resolves when all in-sync replicas have every one.
+ * `trace` is written into the records' `traceparent`; absent: the active span's.
+ * @throws AppError unavailable: `log_full` (the buffer has no room; nothing was sent), `log_unavailable` (not
+ * acknowledged in time; nothing is known to be kept, and nothing is sent after the throw); invalid_argument
+ * `record_too_large` (nothing was sent)
+ */
+export type Publish<Desc extends DescMessage> = (
+  values: readonly MessageShape<Desc>[],
+  options?: { readonly trace?: SpanContext | undefined },
+) => Promise<void>;
+
+/** A record that is encoded already. A `value` of null is a tombstone. */
+export type RawRecord = {
+  readonly topic: string;
+  readonly key: string;
+  readonly value: Uint8Array | null;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/**
+ * Acts on the values of one chunk (1 to 500, of one partition, in offset order) and answers one outcome per value, in
+ * order. The same values may come again: every effect must be harmless the second time.
+ *
+ * A throw takes the verdict of its row in the status table. `retry`: the partition waits and the chunk comes again, for
+ * as long as it takes. `dead`: the chunk comes again one value at a time, and those that still throw go to the dead
+ * letter. `signal` aborts when the partition is being taken away or the process stops; an answer given after that
+ * still counts.
+ */
+export type Handler<Desc extends DescMessage> = (
+  values: MessageShape<Desc>[],
+  context: { readonly signal: AbortSignal; readonly trace: SpanContext | undefined },
+) => Promise<Outcome[]>;
+
+/** Bounds of a consumer. */
+export type ConsumeOptions = {
+  /** Most values a handler gets at once. Default 500. */
+  readonly chunkMax?: number;
+  /** Partitions worked on at the same time. Default 4. */
+  readonly partitionsAtOnce?: number;
+};
+
+/** A running member of a group. Disposing finishes the running chunks, commits them and leaves the group. */
+export type Consumer = AsyncDisposable & {
+  /** In the group, with its partitions assigned (maybe none). */
+  readonly ready: boolean;
+};
+
+/** A record seen by a follower. `value` null is a tombstone. */
+export type Followed<Desc extends DescMessage> = {
+  readonly key: string;
+  readonly value: MessageShape<Desc> | null;
+  readonly partition: number;
+  readonly offset: bigint;
+};
+
+/** A running tail of a topic. */
+export type Follower = AsyncDisposable & {
+  /** Resolves when every record that was there at the start has been handed over; at once for an empty topic. */
+  readonly caughtUp: Promise<void>;
+  /** Reading every partition now. False again while the broker is away. */
+  readonly ready: boolean;
+};
+
+/** How far a group is behind in one partition, in records. */
+export type Lag = {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly lag: number;
+};
+
+/** The door to the log. Nothing here waits for a broker at opening; `ready` tells. */
+export type Kafka = AsyncDisposable & {
+  /** A publisher of one topic. All publishers of a process share one producer and its bounds. */
+  publisher<Desc extends DescMessage>(topic: Topic<Desc>): Publish<Desc>;
+  /** Publishes encoded records in their order; resolves and throws as `Publish` does. */
+  publishRaw(records: readonly RawRecord[]): Promise<void>;
+  /**
+   * Joins a group and works its share of a topic's partitions; keeps trying for ever when brokers are away.
+   * Resolves once started, not once joined: see `Consumer.ready`.
+   */
+  consume<Desc extends DescMessage>(
+    topic: Topic<Desc>,
+    group: string,
+    handler: Handler<Desc>,
+    options?: ConsumeOptions,
+  ): Promise<Consumer>;
+  /**
+   * Reads every partition of a topic in this process, from the first kept record or from the end, and commits nothing.
+   * `onRecords` gets the records of one partition in offset order, each once, also across lost connections; what does
+   * not decode is skipped and counted. It must not throw.
+   */
+  follow<Desc extends DescMessage>(
+    topic: Topic<Desc>,
+    options: { readonly from: "start" | "now" },
+    onRecords: (records: readonly Followed<Desc>[]) => void,
+  ): Promise<Follower>;
+  /** The producer has a session with the brokers. */
+  readonly ready: boolean;
+  /** @throws AppError unavailable `log_unavailable` when the brokers do not answer */
+  lag(groups: Readonly<Record<string, readonly { readonly name: string }[]>>): Promise<Lag[]>;
+};
+
+/** Settings of the door. */
+export type KafkaOptions = {
+  /** Addresses `host:port`; one that answers is enough to find the rest. */
+  readonly brokers: readonly string[];
+  /** Shown in the brokers' logs and quotas; the service's name. */
+  readonly clientId: string;
+  readonly log: Log;
+  /** ms until an unacknowledged publish is rejected. Default 10,000. */
+  readonly publishTimeoutMs?: number;
+  /** Records that may wait or be under way at once, over all publishers. Default 50,000. */
+  readonly bufferRecordsMax?: number;
+  /** Bytes of records that may wait or be under way at once. Default 64 MiB. */
+  readonly bufferBytesMax?: number;
+  /** Requests under way to one broker at once, 1 to 5. More gathers less. Default 1. */
+  readonly sendsInFlightMax?: number;
+};
