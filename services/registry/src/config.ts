@@ -1,0 +1,77 @@
+/** The registry's settings. */
+import {
+  addresses,
+  bytes,
+  ConfigError,
+  integer,
+  optional,
+  readEnv,
+  text,
+  url,
+} from "@headgate/kit/env";
+import { commonFields } from "@headgate/kit/lifecycle";
+import { isToken } from "./credential.ts";
+import type { FirstAdmin } from "./service-upkeep.ts";
+import { USER_NAME } from "./service-user-checks.ts";
+
+/** Settings of the registry; each sentence is its documentation. */
+export type Config = Readonly<ReturnType<typeof readConfig>>;
+
+const fields = {
+  ...commonFields,
+  /** Postgres of the registry's schema. */
+  DATABASE_URL: url(["postgres:", "postgresql:"]),
+  /** Kafka, host:port with commas between. */
+  KAFKA_BROKERS: addresses(),
+  /** Port of the rpcs; 0: any free one. */
+  HEADGATE_GRPC_PORT: integer({ min: 0, max: 65_535, fallback: 9_090 }),
+  /** 32 bytes in base64 or hex: seals credentials that a dialect must show again. Lost: they cannot be shown, but work. */
+  HEADGATE_SECRET_KEY: bytes(32),
+  /** Name of the first system admin, made when there is no user yet. */
+  HEADGATE_ADMIN_NAME: optional(text()),
+  /** Password of the first system admin, 8 to 128 characters. */
+  HEADGATE_ADMIN_PASSWORD: optional(text()),
+  /** A bearer token of the first system admin: "hg_" and 43 characters of base64url. */
+  HEADGATE_ADMIN_TOKEN: optional(text()),
+};
+
+/** Reads the environment. @throws ConfigError with all faults */
+export function readConfig(env: Readonly<Record<string, string | undefined>>) {
+  const values = readEnv(env, fields);
+  return Object.freeze({
+    host: values.HEADGATE_HOST,
+    opsPort: values.HEADGATE_OPS_PORT,
+    grpcPort: values.HEADGATE_GRPC_PORT,
+    databaseUrl: values.DATABASE_URL,
+    brokers: values.KAFKA_BROKERS,
+    secretKey: values.HEADGATE_SECRET_KEY,
+    firstAdmin: readFirstAdmin({
+      name: values.HEADGATE_ADMIN_NAME,
+      password: values.HEADGATE_ADMIN_PASSWORD,
+      token: values.HEADGATE_ADMIN_TOKEN,
+    }),
+  });
+}
+
+type AdminValues = { [Name in keyof FirstAdmin]: string | undefined };
+
+function readFirstAdmin({ name, password, token }: AdminValues): FirstAdmin | undefined {
+  const faults: string[] = [];
+  if (name === undefined) {
+    if (password !== undefined) faults.push("HEADGATE_ADMIN_PASSWORD needs HEADGATE_ADMIN_NAME");
+    if (token !== undefined) faults.push("HEADGATE_ADMIN_TOKEN needs HEADGATE_ADMIN_NAME");
+  } else {
+    if (!USER_NAME.test(name)) faults.push(`HEADGATE_ADMIN_NAME must match ${USER_NAME.source}`);
+    if (password === undefined && token === undefined) {
+      faults.push("HEADGATE_ADMIN_NAME needs HEADGATE_ADMIN_PASSWORD or HEADGATE_ADMIN_TOKEN");
+    }
+  }
+  const length = password === undefined ? 8 : [...password].length;
+  if (length < 8 || length > 128)
+    faults.push("HEADGATE_ADMIN_PASSWORD must have 8 to 128 characters");
+  if (token !== undefined && !isToken(token)) {
+    faults.push("HEADGATE_ADMIN_TOKEN must be hg_ and 43 characters of base64url");
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+  return name === undefined ? undefined : { name, password, token };
+}

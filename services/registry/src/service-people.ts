@@ -1,0 +1,264 @@
+/** Rules of people and bots. */
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type {
+  CreateBotRequest,
+  CreateUserRequest,
+  DeactivateUserRequest,
+  GetUserRequest,
+  ListUsersRequest,
+  UpdateUserRequest,
+} from "@headgate/proto/registry/v1/management";
+import {
+  TeamMemberSchema,
+  TeamRole,
+  type User,
+  UserSchema,
+} from "@headgate/proto/registry/v1/registry";
+import { createFaults } from "./faults.ts";
+import {
+  act,
+  announced,
+  createOnce,
+  forbidden,
+  knowActor,
+  missing,
+  readPage,
+  type Scene,
+  show,
+} from "./service-change.ts";
+import type { Announcement, Deps, Reader } from "./service-deps.ts";
+import { mayMakeThings, maySeeUser, roleIn } from "./service-permissions.ts";
+import { seeTeam } from "./service-teams.ts";
+import { endTokens } from "./service-tokens.ts";
+import {
+  checkNew,
+  checkRights,
+  checkUser,
+  fitsPassword,
+  keepAnAdmin,
+  PASSWORD,
+} from "./service-user-checks.ts";
+
+/** Each rule answers its rpc; the proto says what it throws. */
+export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
+  const { store, passwords } = deps;
+  return { createUser, getUser, listUsers, updateUser, deactivateUser, createBot };
+
+  /** System admins only. */
+  async function createUser(request: CreateUserRequest) {
+    return await createOnce(
+      deps,
+      { kind: "user", id: request.id, actor: request.actor },
+      async () => ({ user: await makeUser(request), existed: false }),
+      async (id) => ({ ...(await getUser({ actor: request.actor, id })), existed: true }),
+    );
+  }
+
+  async function makeUser(request: CreateUserRequest): Promise<User> {
+    const asker = await knowActor(store, request.actor);
+    if (!asker.isSystemAdmin)
+      throw forbidden("user_create_forbidden", "Only system admins make users.");
+    const faults = createFaults();
+    const user = create(UserSchema, { ...blank(request), email: request.email });
+    user.isSystemAdmin = request.isSystemAdmin;
+    checkNew(faults, request);
+    checkUser(faults, user);
+    if (request.password !== "") faults.text("/password", request.password, PASSWORD);
+    const team = request.teamId === "" ? undefined : await store.findTeam(request.teamId);
+    faults.check(request.teamId === "" || team !== undefined, "/team_id", "there is no such team");
+    faults.throwAny();
+    user.number = await store.reserveNumbers(1);
+    const hash = request.password === "" ? undefined : await passwords.hash(request.password);
+    return await act(deps, request.actor, async (scene) => {
+      await addUser(scene, user, { hash, teamId: team?.id });
+      return user;
+    });
+  }
+
+  /** By members of the team; a bot is in it as a member. */
+  async function createBot(request: CreateBotRequest) {
+    return await createOnce(
+      deps,
+      { kind: "user", id: request.id, actor: request.actor },
+      async () => ({ bot: await makeBot(request), existed: false }),
+      async (id) => ({ bot: (await getUser({ actor: request.actor, id })).user, existed: true }),
+    );
+  }
+
+  async function makeBot(request: CreateBotRequest): Promise<User> {
+    const number = await store.reserveNumbers(1);
+    return await act(deps, request.actor, async (scene) => {
+      const { tx, actor } = scene;
+      const faults = createFaults();
+      const bot = create(UserSchema, { ...blank(request), number, isBot: true, ownerId: actor.id });
+      checkNew(faults, request);
+      checkUser(faults, bot);
+      const team = await tx.findTeam(request.teamId);
+      const role = team ? await roleIn(tx, actor, team.id) : TeamRole.UNSPECIFIED;
+      faults.check(role !== TeamRole.UNSPECIFIED, "/team_id", "there is no such team");
+      faults.throwAny();
+      if (!mayMakeThings(role)) throw forbidden("bot_create_forbidden", "Guests make no bots.");
+      await addUser(scene, bot, { hash: undefined, teamId: team?.id });
+      return bot;
+    });
+  }
+
+  async function getUser({ actor, id }: Pick<GetUserRequest, "actor" | "id">) {
+    const viewer = await knowActor(store, actor);
+    const user = await store.findUser(id);
+    if (!user || !(await maySeeUser(store, viewer, user))) throw missing("user");
+    return { user: withoutPrivate(viewer, user) };
+  }
+
+  async function listUsers({ actor, page, teamId, isBot }: ListUsersRequest) {
+    const viewer = await knowActor(store, actor);
+    const window = readPage(page);
+    if (teamId !== "") await seeTeam(store, viewer, teamId);
+    const users = await store.listUsers({
+      window,
+      teamId: teamId || undefined,
+      isBot,
+      viewerId: viewer.isSystemAdmin ? undefined : viewer.id,
+    });
+    return { users: users.map((user) => withoutPrivate(viewer, user)) };
+  }
+
+  /** People change themselves, owners their bots, system admins everybody. A new password ends all sessions. */
+  async function updateUser(request: UpdateUserRequest) {
+    const { password } = request;
+    const faults = createFaults();
+    if (password !== undefined) faults.text("/password", password, PASSWORD);
+    // Hashing takes long: before the transaction, and only for who may.
+    if (password !== undefined)
+      await mayUpdate(store, await knowActor(store, request.actor), request.id);
+    const isGoodPassword = password !== undefined && fitsPassword(password);
+    const hash = isGoodPassword ? await passwords.hash(password) : undefined;
+    return await act(deps, request.actor, async (scene) => {
+      const { tx, actor, at, record } = scene;
+      await mayUpdate(tx, actor, request.id);
+      const mayDrop = request.isSystemAdmin === false || request.isActive === false;
+      const adminCount = mayDrop ? await tx.lockAdmins() : 0;
+      const before = await tx.lockUser(request.id);
+      if (!before) throw missing("user");
+      const user = create(UserSchema, {
+        ...before,
+        displayName: request.displayName ?? before.displayName,
+        email: request.email ?? before.email,
+        iconUrl: request.iconUrl ?? before.iconUrl,
+        isSystemAdmin: request.isSystemAdmin ?? before.isSystemAdmin,
+        updatedAt: timestampFromDate(at),
+      });
+      if (request.isActive === true) user.deactivatedAt = undefined;
+      if (request.isActive === false) user.deactivatedAt ??= timestampFromDate(at);
+      checkUser(faults, user);
+      if (before.isBot) {
+        faults.check(user.email === "", "/email", "must be empty for a bot");
+        faults.check(password === undefined, "/password", "must be absent for a bot");
+        faults.check(!user.isSystemAdmin, "/is_system_admin", "must be false for a bot");
+      }
+      faults.throwAny();
+      checkRights(actor, before, user);
+      keepAnAdmin(adminCount, before, user);
+      await tx.saveUser(user);
+      if (hash !== undefined) await tx.savePasswordHash(user.id, hash);
+      const ended: Announcement[] = [];
+      if (user.deactivatedAt)
+        ended.push(...(await endTokens(scene, { userId: user.id, onlySessions: false })));
+      else if (hash !== undefined)
+        ended.push(...(await endTokens(scene, { userId: user.id, onlySessions: true })));
+      const note = hash === undefined ? [] : ["password"];
+      await record({
+        action: "user.updated",
+        subject: `user:${user.id}`,
+        before: show(UserSchema, before),
+        after: { ...Object(show(UserSchema, user)), unshown_changes: note },
+        announce: [announced({ case: "user", value: user }), ...ended],
+      });
+      return { user: withoutPrivate(actor, user) };
+    });
+  }
+
+  /** System admins, and owners their bots. Again: nothing happens. */
+  async function deactivateUser({ actor: asker, id }: DeactivateUserRequest) {
+    return await act(deps, asker, async (scene) => {
+      const { tx, actor, at, record } = scene;
+      await mayUpdate(tx, actor, id);
+      const adminCount = await tx.lockAdmins();
+      const before = await tx.lockUser(id);
+      if (!before) throw missing("user");
+      if (before.deactivatedAt) return {};
+      const user = create(UserSchema, {
+        ...before,
+        updatedAt: timestampFromDate(at),
+        deactivatedAt: timestampFromDate(at),
+      });
+      checkRights(actor, before, user);
+      keepAnAdmin(adminCount, before, user);
+      await tx.saveUser(user);
+      const ended = await endTokens(scene, { userId: id, onlySessions: false });
+      await record({
+        action: "user.deactivated",
+        subject: `user:${id}`,
+        before: show(UserSchema, before),
+        after: show(UserSchema, user),
+        announce: [announced({ case: "user", value: user }), ...ended],
+      });
+      return {};
+    });
+  }
+
+  /** @throws AppError not_found where the actor may not see the user, permission_denied where not change */
+  async function mayUpdate(reader: Reader, actor: User, id: string): Promise<void> {
+    const user = await reader.findUser(id);
+    if (!user || !(await maySeeUser(reader, actor, user))) throw missing("user");
+    if (actor.isSystemAdmin || actor.id === user.id || user.ownerId === actor.id) return;
+    throw forbidden("user_update_forbidden", "Only the user and system admins may do this.");
+  }
+
+  /** What a create sets of its own. */
+  function blank(request: CreateUserRequest | CreateBotRequest) {
+    const at = timestampFromDate(deps.now());
+    return {
+      id: request.id || deps.createId(),
+      name: request.name,
+      displayName: request.displayName || request.name,
+      iconUrl: request.iconUrl,
+      createdAt: at,
+      updatedAt: at,
+    };
+  }
+}
+
+/** Writes a new person or bot into a change, and into a team as a member. */
+export async function addUser(
+  { tx, actor, at, record }: Scene,
+  user: User,
+  { hash, teamId }: { hash: string | undefined; teamId: string | undefined },
+): Promise<void> {
+  await tx.insertUser(user, actor.id, hash);
+  const announce = [announced({ case: "user", value: user })];
+  if (teamId !== undefined) {
+    const { member } = await tx.putTeamMember(
+      create(TeamMemberSchema, {
+        teamId,
+        userId: user.id,
+        role: TeamRole.MEMBER,
+        createdAt: timestampFromDate(at),
+      }),
+    );
+    announce.push(announced({ case: "teamMember", value: member }));
+  }
+  await record({
+    action: user.isBot ? "bot.created" : "user.created",
+    subject: `user:${user.id}`,
+    after: show(UserSchema, user),
+    announce,
+  });
+}
+
+/** An email is for its owner and the system admins. */
+function withoutPrivate(viewer: User, user: User): User {
+  if (viewer.isSystemAdmin || viewer.id === user.id) return user;
+  return create(UserSchema, { ...user, email: "" });
+}

@@ -1,0 +1,172 @@
+import { createId } from "@headgate/kit/ids";
+import { describe, expect, test } from "vitest";
+import { createSealer, createToken, digestOf } from "./credential.ts";
+import { createPasswords } from "./password.ts";
+import { createRegistryService } from "./service.ts";
+import { hooksSuite } from "./testing/hooks-suite.ts";
+import { createMemoryStore } from "./testing/memory-store.ts";
+import { peopleSuite } from "./testing/people-suite.ts";
+import { permissionsSuite } from "./testing/permissions-suite.ts";
+import { by, callRules, digest, failureOf, known, openScene, type World } from "./testing/scene.ts";
+import { createThrottle } from "./throttle.ts";
+
+/** A registry in memory with a clock of its own, and its first system admin. */
+async function openMemory() {
+  let ms = Date.now();
+  const now = () => new Date(ms);
+  const store = createMemoryStore({ now });
+  const registry = createRegistryService({
+    store,
+    now,
+    createId,
+    passwords: createPasswords({ logN: 4 }),
+    throttle: createThrottle(() => ms),
+    sealer: createSealer(new Uint8Array(32)),
+  });
+  const token = createToken();
+  const firstAdmin = { name: "admin", password: "password", token };
+  await registry.ensureFirstAdmin(firstAdmin);
+  const calls = callRules(registry);
+  const { user } = await calls.ask.resolveToken(digest(token));
+  const world: World = {
+    ...calls,
+    admin: known(user),
+    announced: async () =>
+      store.tables().announced.map(({ key, value }) => ({ key, value: value ?? null })),
+  };
+  return {
+    ...world,
+    world,
+    store,
+    registry,
+    firstAdmin,
+    pass(more: number) {
+      ms += more;
+    },
+  };
+}
+
+const openWorld = async () => (await openMemory()).world;
+permissionsSuite(openWorld);
+peopleSuite(openWorld);
+hooksSuite(openWorld);
+
+describe("the registry", () => {
+  test("makes the first system admin once", async () => {
+    const { registry, firstAdmin, store } = await openMemory();
+    const later = { ...firstAdmin, name: "usurper" };
+    const made = await Promise.all([
+      registry.ensureFirstAdmin(later),
+      registry.ensureFirstAdmin(later),
+    ]);
+    expect(made).toEqual([false, false]);
+    expect([...store.tables().users.values()].map(({ name }) => name)).toEqual(["admin"]);
+  });
+
+  test("keeps its last system admin", async () => {
+    const { manage, admin } = await openMemory();
+    const demote = manage.updateUser({ actor: by(admin), id: admin.id, isSystemAdmin: false });
+    expect((await failureOf(demote)).reason).toBe("last_admin");
+    const leave = manage.deactivateUser({ actor: by(admin), id: admin.id });
+    expect((await failureOf(leave)).reason).toBe("last_admin");
+  });
+
+  test("leaves neither row, audit nor announcement of a change that fails", async () => {
+    const { manage, world, store } = await openMemory();
+    const { member, teamId } = await openScene(world);
+    const before = store.tables();
+    const counts = [before.audit.length, before.announced.length, before.channels.size];
+    await failureOf(manage.createChannel({ actor: by(member), teamId, name: "open" }));
+    const after = store.tables();
+    expect([after.audit.length, after.announced.length, after.channels.size]).toEqual(counts);
+  });
+
+  test("writes who changed what, from what to what, and no secret", async () => {
+    const { manage, world, store } = await openMemory();
+    const { leader, open: channel } = await openScene(world);
+    await manage.updateChannel({ actor: by(leader), id: channel.id, displayName: "Open" });
+    expect(store.tables().audit.at(-1)).toMatchObject({
+      actorId: leader.id,
+      action: "channel.updated",
+      subject: `channel:${channel.id}`,
+      before: { display_name: "open" },
+      after: { display_name: "Open" },
+      traceId: by(leader).traceId,
+    });
+    const { secret } = await manage.createToken({ actor: by(leader), name: "t" });
+    await manage.updateUser({ actor: by(leader), id: leader.id, password: "a new secret" });
+    const audit = JSON.stringify(store.tables().audit);
+    for (const hidden of [
+      secret,
+      "a new secret",
+      Buffer.from(digestOf(secret)).toString("base64"),
+    ]) {
+      expect(audit).not.toContain(hidden);
+    }
+  });
+
+  test("stops answering who guesses a password, and only for that name", async () => {
+    const { ask, pass } = await openMemory();
+    const guess = () => failureOf(ask.logIn({ name: "admin", password: "wrong one" }));
+    for (let round = 0; round < 10; round++) expect((await guess()).reason).toBe("login_wrong");
+    expect((await guess()).code).toBe("resource_exhausted");
+    expect((await failureOf(ask.logIn({ name: "nobody", password: "x" }))).reason).toBe(
+      "login_wrong",
+    );
+    pass(60_001);
+    expect((await ask.logIn({ name: "admin", password: "password" })).token).toMatch(/^hg_/);
+  });
+
+  test("lets tokens and sessions end at their time", async () => {
+    const { ask, pass } = await openMemory();
+    const { token } = await ask.logIn({ name: "admin", password: "password" });
+    pass(29 * 86_400_000);
+    expect((await ask.resolveToken(digest(token))).user?.name).toBe("admin");
+    pass(2 * 86_400_000);
+    expect((await failureOf(ask.resolveToken(digest(token)))).reason).toBe("token_unknown");
+  });
+
+  test("notes the use of a token once a minute", async () => {
+    const { ask, store, firstAdmin, pass } = await openMemory();
+    const lastUse = async () => {
+      await ask.resolveToken(digest(firstAdmin.token));
+      return [...store.tables().tokens.values()][0]?.lastUsedAt?.seconds;
+    };
+    const first = await lastUse();
+    pass(30_000);
+    expect(await lastUse()).toBe(first);
+    pass(31_000);
+    expect(Number(await lastUse()) - Number(first)).toBe(61);
+  });
+
+  test("ends a grace at its time, and announces the hook with one digest", async () => {
+    const { manage, world, registry, announced, pass } = await openMemory();
+    const { member, open: channel } = await openScene(world);
+    const { hook } = await manage.createIncomingHook({
+      actor: by(member),
+      dialect: "headgate",
+      action: 1,
+      targetId: channel.id,
+      name: "h",
+    });
+    await manage.rotateIncomingHook({ actor: by(member), id: known(hook).id, graceSeconds: 60 });
+    expect(await registry.expireCredentials()).toBe(0);
+    pass(60_000);
+    expect(await registry.expireCredentials()).toBe(1);
+    const told = (await announced()).at(-1)?.value?.subject;
+    expect(told?.case === "hook" && told.value.credentialDigests).toHaveLength(1);
+  });
+
+  test("announces everything there is when it is asked to, and nothing that is gone", async () => {
+    const { manage, world, registry, announced } = await openMemory();
+    const { leader, open: channel } = await openScene(world);
+    const kinds = { team: 1, user: 6, team_member: 5, channel: 2, channel_member: 2 };
+    await manage.archiveChannel({ actor: by(leader), id: channel.id });
+    const before = (await announced()).length;
+    expect(await registry.announceAll()).toBe(16);
+    const again = (await announced()).slice(before).map(({ key }) => key.split(":")[0]);
+    for (const [kind, count] of Object.entries(kinds)) {
+      expect(again.filter((one) => one === kind)).toHaveLength(count);
+    }
+  });
+});

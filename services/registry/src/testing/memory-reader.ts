@@ -1,0 +1,119 @@
+/** Reads of the store in memory, for tests. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type IncomingHook,
+  IncomingHookSchema,
+  TeamRole,
+} from "@headgate/proto/registry/v1/registry";
+import type { Reader, Window } from "../service-deps.ts";
+import type { Tables } from "./memory-tables.ts";
+
+/** Reads of the tables as they are at each call. */
+export function createMemoryReader(read: () => Tables, now: () => Date): Reader {
+  return {
+    findTeam: async (id) => read().teams.get(id),
+    findTeamByName: async (name) => find(read().teams, (team) => team.name === name),
+    findTeamMember: async (teamId, userId) => read().teamMembers.get(`${teamId}:${userId}`),
+    findSharedTeam: async (userId, otherId) =>
+      page(read().teams, forward(1), ({ id }) => isIn(id, userId) && isIn(id, otherId))[0],
+    findUser: async (id) => read().users.get(id),
+    findUserByName: async (name) => find(read().users, (user) => user.name === name),
+    findPasswordHash: async (userId) => read().passwords.get(userId),
+    findChannel: async (id) => read().channels.get(id),
+    findChannelByName: async (teamId, name) =>
+      find(read().channels, (channel) => channel.teamId === teamId && channel.name === name),
+    findChannelMember: async (channelId, userId) =>
+      read().channelMembers.get(`${channelId}:${userId}`),
+    findHook: async (id) => withDigests(read().hooks.get(id)),
+    findHookByDigest: async (digest) =>
+      [...read().hooks.values()]
+        .flatMap((hook) => withDigests(hook) ?? [])
+        .find((hook) => hook.credentialDigests.some((one) => isEqual(one, digest))),
+    findToken: async (id) => read().tokens.get(id),
+    findTokenByDigest: async (digest) =>
+      find(read().tokens, ({ id }) => isEqual(read().digests.get(id), digest)),
+    findCreator: async (_kind, id) => read().creators.get(id),
+
+    listTeams: async ({ window, memberId }) =>
+      page(read().teams, window, ({ id }) => memberId === undefined || isIn(id, memberId)),
+    listTeamMembers: async ({ window, teamId }) =>
+      page(read().teamMembers, window, (member) => member.teamId === teamId),
+    listUsers: async ({ window, teamId, isBot, viewerId }) =>
+      page(read().users, window, (user) => {
+        if (teamId !== undefined && !isIn(teamId, user.id)) return false;
+        if (isBot !== undefined && user.isBot !== isBot) return false;
+        if (viewerId === undefined || user.id === viewerId || user.ownerId === viewerId)
+          return true;
+        return [...read().teams.keys()].some((id) => isIn(id, user.id) && isIn(id, viewerId));
+      }),
+    listTokens: async ({ window, userId }) =>
+      page(read().tokens, window, (token) => token.userId === userId),
+    listChannels: async ({ window, teamId, viewerId }) =>
+      page(read().channels, window, (channel) => {
+        if (teamId !== undefined && channel.teamId !== teamId) return false;
+        if (viewerId === undefined) return true;
+        const role = roleOf(channel.teamId, viewerId);
+        if (role === undefined) return false;
+        if (role === TeamRole.ADMIN || (role === TeamRole.MEMBER && !channel.isPrivate))
+          return true;
+        return read().channelMembers.has(`${channel.id}:${viewerId}`);
+      }),
+    listChannelMembers: async ({ window, channelId }) =>
+      page(read().channelMembers, window, (member) => member.channelId === channelId),
+    listHooks: async ({ window, teamId, dialect, targetId, viewerId }) =>
+      page(read().hooks, window, (hook) => {
+        if (teamId !== undefined && hook.teamId !== teamId) return false;
+        if (dialect !== undefined && hook.dialect !== dialect) return false;
+        if (targetId !== undefined && hook.targetId !== targetId) return false;
+        if (viewerId === undefined) return true;
+        const role = roleOf(hook.teamId, viewerId);
+        return role === TeamRole.ADMIN || (role === TeamRole.MEMBER && hook.ownerId === viewerId);
+      }).flatMap((hook) => withDigests(hook) ?? []),
+  };
+
+  function roleOf(teamId: string, userId: string): TeamRole | undefined {
+    return read().teamMembers.get(`${teamId}:${userId}`)?.role;
+  }
+
+  function isIn(teamId: string, userId: string): boolean {
+    return roleOf(teamId, userId) !== undefined;
+  }
+
+  function withDigests(hook: IncomingHook | undefined): IncomingHook | undefined {
+    const credentials = read().credentials.get(hook?.id ?? "") ?? [];
+    const live = credentials.filter(({ expiresAt }) => !expiresAt || expiresAt > now());
+    const credentialDigests = live.map(({ digest }) => digest);
+    return hook && create(IncomingHookSchema, { ...hook, credentialDigests });
+  }
+}
+
+function find<Thing>(
+  table: Map<string, Thing>,
+  isWanted: (thing: Thing) => boolean,
+): Thing | undefined {
+  return [...table.values()].find(isWanted);
+}
+
+function forward(limit: number): Window {
+  return { limit, bound: { case: "after", value: "" } };
+}
+
+/** One page, by id; memberships by the id of the user. */
+function page<Thing extends { id: string } | { userId: string }>(
+  table: Map<string, Thing>,
+  { limit, bound }: Window,
+  isWanted: (thing: Thing) => boolean,
+): Thing[] {
+  const keyOf = (thing: Thing) => ("id" in thing ? thing.id : thing.userId);
+  const isForward = bound?.case === "after";
+  const things = [...table.values()].filter(isWanted).filter((thing) => {
+    if (!bound || bound.value === "") return true;
+    return isForward ? keyOf(thing) > bound.value : keyOf(thing) < bound.value;
+  });
+  things.sort((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1));
+  return (isForward ? things : things.reverse()).slice(0, limit);
+}
+
+function isEqual(one: Uint8Array | undefined, other: Uint8Array): boolean {
+  return one !== undefined && Buffer.from(one).equals(other);
+}
