@@ -1,0 +1,39 @@
+/** The rate-limiter: opens its parts, joins them, waits for the stop signal, closes. */
+import { serveRpc } from "@headgate/kit/grpc";
+import { openHealth } from "@headgate/kit/health";
+import { runService, stopSignal } from "@headgate/kit/lifecycle";
+import { openRedis } from "@headgate/kit/redis";
+import { openTelemetry } from "@headgate/kit/telemetry";
+import { readConfig } from "./config.ts";
+import { createRateLimiterRpc } from "./grpc.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import { createMetrics } from "./metrics.ts";
+import { createRateLimiter } from "./service.ts";
+import { createRedisStore } from "./store.ts";
+
+await runService("rate-limiter", async ({ log, env }) => {
+  const config = readConfig(env);
+  const host = config.HEADGATE_HOST;
+  await using scope = new AsyncDisposableStack();
+  scope.use(await openTelemetry({ service: "rate-limiter", version: "0.1.0", env, log }));
+  const redis = scope.use(await openRedis({ url: config.REDIS_URL, log }));
+  const limiter = createRateLimiter({
+    store: createRedisStore({ redis }),
+    fallback: createMemoryStore(),
+    ...createMetrics(log),
+  });
+  const services = [createRateLimiterRpc(limiter)];
+  scope.use(await serveRpc({ host, port: config.HEADGATE_GRPC_PORT, services, log }));
+  const health = scope.use(
+    await openHealth({
+      host,
+      port: config.HEADGATE_OPS_PORT,
+      checks: {}, // without Redis it judges too
+      notes: { mode: limiter.mode },
+      log,
+    }),
+  );
+  health.started();
+  await stopSignal();
+  health.stopping();
+});

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { createMemoryStore } from "./memory-store.ts";
+import { ANSWER_MS, CLAIM_MS } from "./service.ts";
+import { buildAsk, buildClaim, buildWindow, storeSuite } from "./testing/store-suite.ts";
+
+/** A memory store whose clock the test moves. */
+function openStore() {
+  let now = 1_700_000_000_000;
+  const store = createMemoryStore({ now: () => now });
+  const pass = async (ms: number) => {
+    now += ms;
+  };
+  return { store, pass };
+}
+
+const shared = openStore();
+storeSuite(() => shared);
+
+test("lets a claim go after 30 s without an answer", async () => {
+  const { store, pass } = openStore();
+  const asks = [buildAsk({ claim: buildClaim() })];
+  await store.admit(asks);
+  await pass(CLAIM_MS - 1);
+  expect((await store.admit(asks))[0]?.decision).toBe("in_progress");
+  await pass(1);
+  expect((await store.admit(asks))[0]?.decision).toBe("admitted");
+});
+
+test("keeps an answer for 24 h", async () => {
+  const { store, pass } = openStore();
+  const claim = buildClaim();
+  await store.admit([buildAsk({ claim })]);
+  await store.settle([{ id: claim.id, answer: Buffer.from("kept") }]);
+  await pass(ANSWER_MS - 1);
+  expect((await store.admit([buildAsk({ claim })]))[0]?.decision).toBe("replay");
+  await pass(1);
+  expect((await store.admit([buildAsk({ claim })]))[0]?.decision).toBe("admitted");
+});
+
+test("pours nothing into a bucket when the clock steps back", async () => {
+  const { store, pass } = openStore();
+  const budgets = [{ key: "hook", rule: { kind: "bucket", perMinute: 60, burst: 2 } as const }];
+  await store.admit([buildAsk({ budgets })]);
+  await pass(-10_000);
+  await store.admit([buildAsk({ budgets })]);
+  await pass(10_000);
+  expect((await store.admit([buildAsk({ budgets })]))[0]?.decision).toBe("limited");
+});
+
+test("forgets the budget used longest ago when it holds 100,000", async () => {
+  const { store } = openStore();
+  const first = buildWindow(1);
+  await store.admit([buildAsk({ budgets: [first] })]);
+  await store.admit(Array.from({ length: 99_999 }, () => buildAsk({ budgets: [buildWindow(1)] })));
+  expect((await store.peek([first]))[0]?.remaining).toBe(0);
+  await store.admit([buildAsk({ budgets: [buildWindow(1)] })]);
+  expect((await store.peek([first]))[0]?.remaining).toBe(1);
+});
+
+test("forgets the oldest answers when they are more than 32 MiB together", async () => {
+  const { store } = openStore();
+  const claims = Array.from({ length: 513 }, () => buildClaim());
+  await store.admit(claims.map((claim) => buildAsk({ claim })));
+  await store.settle(claims.map(({ id }) => ({ id, answer: Buffer.alloc(65_536, 1) })));
+  const verdicts = await store.admit(claims.slice(0, 2).map((claim) => buildAsk({ claim })));
+  expect(verdicts.map(({ decision }) => decision)).toEqual(["admitted", "replay"]);
+});
