@@ -1,0 +1,54 @@
+/** The gateway's settings: every field with its default and bounds; all faults are told at once. */
+import { addresses, flag, integer, optional, readEnv, url } from "@headgate/kit/env";
+import { commonFields } from "@headgate/kit/lifecycle";
+import { networks } from "./source.ts";
+
+/** What `main.ts` wires with. */
+export type Config = ReturnType<typeof readConfig>;
+
+/**
+ * Reads the environment.
+ * @throws ConfigError with every fault
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>) {
+  const read = readEnv(env, {
+    ...commonFields,
+    /** Brokers, `host:port` with commas between. Required. */
+    KAFKA_BROKERS: addresses(),
+    /** Port of the front door; 0: any free one. */
+    HEADGATE_PORT: integer({ min: 0, max: 65_535, fallback: 8065 }),
+    /** Absolute address that senders and browsers use. Default: the local one. */
+    HEADGATE_PUBLIC_URL: optional(url(["http:", "https:"])),
+    /** `host:port` of each service that is called. Required, but each may be away. */
+    HEADGATE_REGISTRY_ADDRESS: addresses(),
+    HEADGATE_CHAT_ADDRESS: addresses(),
+    HEADGATE_RATE_LIMITER_ADDRESS: addresses(),
+    /** Networks (CIDR, commas between) of proxies whose X-Forwarded-For is believed. Default: none. */
+    HEADGATE_TRUSTED_PROXIES: networks(),
+    /** Whether Mattermost's incoming webhooks are served, and may set a name or a picture. Default: true. */
+    HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: flag(true),
+    HEADGATE_MATTERMOST_USERNAME_OVERRIDE: flag(true),
+    HEADGATE_MATTERMOST_ICON_OVERRIDE: flag(true),
+  });
+  return Object.freeze({
+    brokers: read.KAFKA_BROKERS,
+    host: read.HEADGATE_HOST,
+    port: read.HEADGATE_PORT,
+    opsPort: read.HEADGATE_OPS_PORT,
+    /** Without trailing slash. */
+    publicUrl: (read.HEADGATE_PUBLIC_URL ?? `http://127.0.0.1:${read.HEADGATE_PORT}`).replace(
+      /\/+$/,
+      "",
+    ),
+    registryAddress: read.HEADGATE_REGISTRY_ADDRESS[0] ?? "",
+    chatAddress: read.HEADGATE_CHAT_ADDRESS[0] ?? "",
+    rateLimiterAddress: read.HEADGATE_RATE_LIMITER_ADDRESS[0] ?? "",
+    trustedProxies: read.HEADGATE_TRUSTED_PROXIES,
+    logsAccepted: read.HEADGATE_LOG_LEVEL === "debug",
+    mattermost: {
+      incomingWebhooks: read.HEADGATE_MATTERMOST_INCOMING_WEBHOOKS,
+      usernameOverride: read.HEADGATE_MATTERMOST_USERNAME_OVERRIDE,
+      iconOverride: read.HEADGATE_MATTERMOST_ICON_OVERRIDE,
+    },
+  });
+}

@@ -1,0 +1,140 @@
+/** The contract as OpenAPI 3.1, made from the routes: what is not declared there does not exist. */
+import { Type } from "typebox";
+import { KEY_PATTERN } from "../request.ts";
+import { SESSION_COOKIE } from "./caller.ts";
+import { API_BASE } from "./created.ts";
+import { Id, Problem } from "./forms.ts";
+import { hookPaths } from "./openapi-hooks.ts";
+import { describeHeadTooLarge, describeProblem, describeResponse } from "./openapi-responses.ts";
+import { type AnyRoute, route } from "./route.ts";
+
+/** Problems that any request may meet. */
+const PROBLEMS_ALWAYS = [400, 429, 500, 503, 504];
+/** Problems of reading a body. */
+const PROBLEMS_OF_BODIES = [408, 413, 415, 422];
+
+/** The route that shows the contract. */
+export function createOpenApiRoutes({
+  routes,
+  publicUrl,
+}: {
+  routes: readonly AnyRoute[];
+  publicUrl: string;
+}): AnyRoute[] {
+  const self = route({
+    method: "get",
+    path: "/openapi.json",
+    operationId: "getOpenApi",
+    summary: "This description.",
+    tag: "description",
+    isPublic: true,
+    responses: { 200: { description: "OpenAPI 3.1.", schema: Type.Object({}) } },
+    handler: async () => ({ status: 200, body: document }),
+  });
+  const document = describe([...routes, self], publicUrl);
+  return [self];
+}
+
+/** The whole description. */
+export function describe(routes: readonly AnyRoute[], publicUrl: string) {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const declared of routes) {
+    const path = API_BASE + declared.path;
+    paths[path] = {
+      ...paths[path],
+      [declared.method]: describeRoute(declared, routes),
+    };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Headgate",
+      version: "1",
+      description: "Takes webhooks and alerts, and puts them where people look.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: publicUrl }],
+    security: [{ bearer: [] }, { session: [] }],
+    paths: { ...paths, ...hookPaths },
+    components: {
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        session: { type: "apiKey", in: "cookie", name: SESSION_COOKIE },
+      },
+      schemas: { Problem },
+    },
+  };
+}
+
+function describeRoute(declared: AnyRoute, routes: readonly AnyRoute[]) {
+  const parameters = [
+    ...Object.keys(declared.params ?? {}).map((name) => ({
+      name,
+      in: "path",
+      required: true,
+      schema: Id,
+    })),
+    ...Object.entries(declared.query?.properties ?? {}).map(([name, schema]) => ({
+      name,
+      in: "query",
+      required: false,
+      schema,
+    })),
+    ...(declared.method === "post" && !declared.isPublic ? [IDEMPOTENCY_KEY] : []),
+  ];
+  return {
+    operationId: declared.operationId,
+    summary: declared.summary,
+    tags: [declared.tag],
+    ...(declared.isPublic && { security: [] }),
+    ...(parameters.length > 0 && { parameters }),
+    ...(declared.body && {
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: declared.body } },
+      },
+    }),
+    responses: describeResponses(declared, routes),
+  };
+}
+
+function describeResponses(
+  declared: AnyRoute,
+  routes: readonly AnyRoute[],
+): Record<string, object> {
+  const problems = new Set([...PROBLEMS_ALWAYS, ...(declared.problems ?? [])]);
+  if (!declared.isPublic) problems.add(401);
+  if (!declared.isPublic && declared.method !== "get") problems.add(403);
+  if (declared.params) problems.add(404);
+  if (declared.body) for (const status of PROBLEMS_OF_BODIES) problems.add(status);
+  if (declared.method === "post" && !declared.isPublic)
+    for (const status of [409, 422]) problems.add(status);
+  const described: Record<string, object> = {};
+  for (const [status, spec] of Object.entries(declared.responses)) {
+    const links = spec.made === undefined ? {} : linksTo(spec.made, routes);
+    described[status] = { ...describeResponse(spec), ...links };
+  }
+  for (const status of [...problems].sort()) described[status] = describeProblem(status);
+  described[431] = describeHeadTooLarge();
+  return described;
+}
+
+/** The operations on a thing, each with the parameter that takes its id. */
+function linksTo(noun: string, routes: readonly AnyRoute[]): { links: Record<string, object> } {
+  const links: Record<string, object> = {};
+  for (const { operationId, params = {} } of routes) {
+    const name = Object.keys(params).find((key) => params[key] === noun);
+    if (name !== undefined) {
+      links[operationId] = { operationId, parameters: { [name]: "$response.body#/id" } };
+    }
+  }
+  return { links };
+}
+
+const IDEMPOTENCY_KEY = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: false,
+  description: "The same key, for the same path and body, does the thing once; kept for 24 h.",
+  schema: Type.String({ pattern: KEY_PATTERN }),
+};

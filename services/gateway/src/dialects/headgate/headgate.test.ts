@@ -1,0 +1,335 @@
+/** The native hook's own rules, over the front door; what all dialects promise is in the conformance suite. */
+import { AppError } from "@headgate/kit/errors";
+import { createNamedId } from "@headgate/kit/ids";
+import { AlertStatus, type Event, Severity } from "@headgate/proto/event/v1/event";
+import { HookState } from "@headgate/proto/registry/v1/registry";
+import { describe, expect, test } from "vitest";
+import { openTestDoor, type TestDoor } from "../../testing/front-door.ts";
+import { conformance, sendRaw } from "../conformance.ts";
+import accepted from "./fixtures/accepted.json" with { type: "json" };
+import refusals from "./fixtures/refused.json" with { type: "json" };
+import { headgate } from "./index.ts";
+
+const TOKEN = `hgi_${"a".repeat(43)}`;
+const OTHER = `hgi_${"b".repeat(43)}`;
+const PATH = `/in/${TOKEN}`;
+
+conformance(headgate, {
+  credential: TOKEN,
+  unknownCredential: OTHER,
+  body: '{"text":"disk 91% on db-3"}',
+  contentType: "application/json",
+  malformedBody: '{"text":',
+  tooManyBytes: 256 * 1024 + 1,
+});
+
+async function open(init: Parameters<TestDoor["addHook"]>[2] = {}) {
+  const door = await openTestDoor([headgate]);
+  const hook = door.addHook("headgate", TOKEN, init);
+  return {
+    door,
+    hook,
+    post: (body: unknown, headers: NodeJS.Dict<string> = {}, path = PATH) =>
+      sendRaw(door.port, {
+        path,
+        headers,
+        body: typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+      }),
+    [Symbol.asyncDispose]: () => door[Symbol.asyncDispose](),
+  };
+}
+
+function contentOf(event: Event | undefined) {
+  return event?.action.case === "chatMessage" ? event.action.value.content : undefined;
+}
+
+describe("one event", () => {
+  test("answers 202 with the id of the event that was published", async () => {
+    await using world = await open();
+    const answer = await world.post({ text: "hello" });
+    expect(answer.status).toBe(202);
+    expect(answer.headers["content-type"]).toBe("application/json");
+    expect(JSON.parse(answer.body)).toEqual({
+      id: world.door.published[0]?.id,
+      status: "accepted",
+    });
+  });
+
+  test("carries every member of the form into the event", async () => {
+    await using world = await open({ overrideName: "Disk watch" });
+    await world.post({
+      text: "t",
+      title: "T",
+      severity: "critical",
+      dedup_key: "disk",
+      status: "resolved",
+      fields: [{ name: "host", value: "db-3", short: true }],
+      link: "https://example.org/a",
+      props: { a: [1] },
+      media: [],
+    });
+    const [event] = world.door.published;
+    expect(contentOf(event)).toMatchObject({
+      text: "t",
+      title: "T",
+      severity: Severity.CRITICAL,
+      link: "https://example.org/a",
+      fields: [{ name: "host", value: "db-3", short: true }],
+      propsJson: '{"a":[1]}',
+    });
+    expect(event?.action.value).toMatchObject({
+      channelId: world.door.channel.id,
+      fold: { key: "disk", status: AlertStatus.RESOLVED },
+    });
+    expect(event?.author).toMatchObject({ id: world.door.bot.id, name: "Disk watch" });
+  });
+
+  test.each(accepted)("takes $about", async ({ headers, body }) => {
+    await using world = await open();
+    const answer = await world.post(body, headers);
+    expect(answer.status).toBe(202);
+    expect(world.door.published).toHaveLength(1);
+  });
+
+  test.each(refusals)(
+    "refuses $about",
+    async ({ headers, body, base64, status, reason, pointers }) => {
+      await using world = await open();
+      const answer = await world.post(base64 ? Buffer.from(base64, "base64") : body, headers);
+      expect(answer.headers["content-type"]).toBe("application/problem+json");
+      const problem = JSON.parse(answer.body) as Record<string, unknown>;
+      expect(problem).toMatchObject({ type: `/problems/${reason}`, status });
+      expect(answer.status).toBe(status);
+      if (pointers) {
+        const errors = problem.errors as { pointer: string }[];
+        expect(errors.map(({ pointer }) => pointer)).toEqual(pointers);
+      }
+      expect(world.door.published).toEqual([]);
+    },
+  );
+
+  test("takes 10,000 code points and refuses one more", async () => {
+    await using world = await open();
+    expect((await world.post({ text: "😀".repeat(10_000) })).status).toBe(202);
+    expect((await world.post({ text: "😀".repeat(10_001) })).status).toBe(422);
+  });
+
+  test("waits until the message can be read and answers 201 with it", async () => {
+    await using world = await open();
+    const answer = await world.post({ text: "hello", severity: "ok" }, {}, `${PATH}?wait=readable`);
+    expect(answer.status).toBe(201);
+    const id = world.door.published[0]?.id;
+    expect(answer.headers.location).toBe(`/api/headgate/v1/messages/${id}`);
+    expect(JSON.parse(answer.body)).toMatchObject({
+      id,
+      number: null,
+      channel_id: world.door.channel.id,
+      position: 1,
+      text: "hello",
+      title: null,
+      severity: "ok",
+      fields: [],
+      attachments: [],
+      media: [],
+      author: { type: "bot", id: world.door.bot.id, name: "Bot", icon_url: null },
+      hook_id: world.hook.id,
+      dialect: "headgate",
+      root_id: null,
+      props: null,
+      dedup_key: null,
+      count: 1,
+      first_at: null,
+      last_at: null,
+      edited_at: null,
+    });
+  });
+
+  test("refuses a wait that it does not know", async () => {
+    await using world = await open();
+    expect((await world.post({ text: "a" }, {}, `${PATH}?wait=forever`)).status).toBe(400);
+    expect(world.door.published).toEqual([]);
+  });
+});
+
+describe("hooks that may not be used", () => {
+  test.each([
+    { state: HookState.DISABLED, status: 403, reason: "hook_disabled" },
+    { state: HookState.REVOKED, status: 410, reason: "hook_revoked" },
+  ])("answers $status for $reason", async ({ state, status, reason }) => {
+    await using world = await open({ state });
+    const answer = await world.post({ text: "a" });
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toMatchObject({ type: `/problems/${reason}` });
+  });
+
+  test("answers 410 once the channel is gone", async () => {
+    await using world = await open({ targetId: "01900000-0000-7000-8000-000000000000" });
+    expect((await world.post({ text: "a" })).status).toBe(410);
+  });
+
+  test("limits unknown tokens of one source", async () => {
+    await using world = await open();
+    world.door.faults.admission = { decision: "limited", retryAfterMs: 30_000 };
+    const answer = await world.post({ text: "a" }, {}, `/in/${OTHER}`);
+    expect(answer.status).toBe(429);
+    expect(answer.headers["retry-after"]).toBe("30");
+  });
+});
+
+describe("limits of a hook", () => {
+  const limits = { perMinute: 60, burst: 10 };
+
+  test("shows what is left", async () => {
+    await using world = await open({ limits });
+    const { headers } = await world.post({ text: "a" });
+    expect(headers["ratelimit-policy"]).toBe('"hook";q=10;w=10');
+    expect(headers.ratelimit).toBe('"hook";r=9;t=2');
+  });
+
+  test("answers 429 with the time to wait and publishes nothing", async () => {
+    await using world = await open({ limits });
+    world.door.faults.admission = {
+      decision: "limited",
+      retryAfterMs: 1001,
+      budgets: [{ limit: 10, remaining: 0, resetMs: 1001 }],
+    };
+    const { status, headers } = await world.post({ text: "a" });
+    expect(status).toBe(429);
+    expect(headers["retry-after"]).toBe("2");
+    expect(headers.ratelimit).toBe('"hook";r=0;t=2');
+    expect(world.door.published).toEqual([]);
+  });
+});
+
+describe("idempotency keys", () => {
+  test("make the event's id and give the same answer again", async () => {
+    await using world = await open();
+    const first = await world.post({ text: "a" }, { "idempotency-key": '"k-1"' });
+    const second = await world.post({ text: "a" }, { "idempotency-key": "k-1" });
+    expect(JSON.parse(first.body)).toMatchObject({ id: createNamedId(world.hook.id, "k-1") });
+    expect(second).toMatchObject({ status: first.status, body: first.body });
+    expect(first.headers["idempotency-replayed"]).toBeUndefined();
+    expect(second.headers["idempotency-replayed"]).toBe("true");
+    expect(world.door.published).toHaveLength(1);
+  });
+
+  test("refuse another body with 422", async () => {
+    await using world = await open();
+    await world.post({ text: "a" }, { "idempotency-key": "k" });
+    const answer = await world.post({ text: "b" }, { "idempotency-key": "k" });
+    expect(answer.status).toBe(422);
+    expect(JSON.parse(answer.body)).toMatchObject({ type: "/problems/idempotency_key_reused" });
+  });
+
+  test("are forgotten when the request failed, so that a retry goes through", async () => {
+    await using world = await open();
+    world.door.faults.log = new AppError("unavailable", "log_unavailable", "away");
+    expect((await world.post({ text: "a" }, { "idempotency-key": "k" })).status).toBe(503);
+    world.door.faults.log = undefined;
+    expect((await world.post({ text: "a" }, { "idempotency-key": "k" })).status).toBe(202);
+  });
+
+  test("still make one id while the rate-limiter is away", async () => {
+    await using world = await open();
+    world.door.faults.isLimiterAway = true;
+    await world.post({ text: "a" }, { "idempotency-key": "k" });
+    await world.post({ text: "a" }, { "idempotency-key": "k" });
+    const ids = new Set(world.door.published.map(({ id }) => id));
+    expect(ids.size).toBe(1);
+  });
+
+  test.each(['""', '"a', 'a"b', "a b", "\u00e9", `"${"x".repeat(256)}"`, "x".repeat(256)])(
+    "refuse %s as malformed",
+    async (key) => {
+      await using world = await open();
+      expect((await world.post({ text: "a" }, { "idempotency-key": key })).status).toBe(400);
+    },
+  );
+});
+
+describe("batches", () => {
+  const BATCH = `${PATH}/batch`;
+
+  test("answer one result per item, in order, and keep the good ones", async () => {
+    await using world = await open();
+    const answer = await world.post([{ text: "a" }, { text: "" }, { title: "b" }], {}, BATCH);
+    expect(answer.status).toBe(207);
+    const [first, second] = world.door.published;
+    expect(JSON.parse(answer.body)).toEqual({
+      data: [
+        { index: 0, id: first?.id },
+        {
+          index: 1,
+          error: {
+            type: "/problems/event_invalid",
+            title: "Unprocessable Entity",
+            status: 422,
+            detail: "The event has faults.",
+            errors: [{ pointer: "/text", detail: "must not be empty" }],
+          },
+        },
+        { index: 2, id: second?.id },
+      ],
+    });
+  });
+
+  test("take lines of JSON, one malformed line harming only itself", async () => {
+    await using world = await open();
+    const body = '{"text":"a"}\r\n\n{"text":\n{"text":"c"}';
+    const answer = await world.post(body, { "content-type": "application/x-ndjson" }, BATCH);
+    const { data } = JSON.parse(answer.body) as {
+      data: { id?: string; error?: { status: number } }[];
+    };
+    expect(data.map(({ id, error }) => error?.status ?? typeof id)).toEqual([
+      "string",
+      400,
+      "string",
+    ]);
+  });
+
+  test("name the ids of a keyed batch by key and index", async () => {
+    await using world = await open();
+    const headers = { "idempotency-key": "k" };
+    const first = await world.post([{ text: "a" }, { text: "b" }], headers, BATCH);
+    const second = await world.post([{ text: "a" }, { text: "b" }], headers, BATCH);
+    expect(world.door.published.map(({ id }) => id)).toEqual([
+      createNamedId(world.hook.id, "k/0"),
+      createNamedId(world.hook.id, "k/1"),
+    ]);
+    expect(second.body).toBe(first.body);
+    expect(second.headers["idempotency-replayed"]).toBe("true");
+  });
+
+  test.each([
+    { about: "an empty array", body: "[]", status: 422 },
+    { about: "no lines", body: "", status: 422 },
+    { about: "1,001 events", body: JSON.stringify(Array(1001).fill({ text: "a" })), status: 422 },
+    { about: "a malformed array", body: '[{"text":"a"}', status: 400 },
+    { about: "more than 1 MiB", body: `[${" ".repeat(1024 * 1024)}]`, status: 413 },
+  ])("refuse $about as a whole", async ({ body, status }) => {
+    await using world = await open();
+    expect((await world.post(body, {}, BATCH)).status).toBe(status);
+    expect(world.door.published).toEqual([]);
+  });
+
+  test("take 1,000 events", async () => {
+    await using world = await open();
+    const events = Array.from({ length: 1000 }, (_, at) => ({ text: `${at}` }));
+    expect((await world.post(events, {}, BATCH)).status).toBe(207);
+    expect(world.door.published.map((event) => contentOf(event)?.text)).toEqual(
+      events.map(({ text }) => text),
+    );
+  });
+
+  test("answer 429 when the budget let none through", async () => {
+    await using world = await open({ limits: { perMinute: 60, burst: 10 } });
+    world.door.faults.admission = { decision: "limited", retryAfterMs: 1000 };
+    expect((await world.post([{ text: "a" }], {}, BATCH)).status).toBe(429);
+  });
+
+  test("answer 503 as a whole while the log is away", async () => {
+    await using world = await open();
+    world.door.faults.log = new AppError("unavailable", "log_full", "full");
+    expect((await world.post([{ text: "a" }], {}, BATCH)).status).toBe(503);
+  });
+});

@@ -1,0 +1,86 @@
+/** Cuts a message that is too long for one post into several, and says which of them carries which attachment. */
+import { countCodePoints } from "@headgate/kit/json";
+import { refusal } from "./errors.ts";
+import type { AttachmentBody } from "./schema.ts";
+
+/** Code points of one message. Mattermost, posts since the 64 KiB column: 16,383. */
+export const TEXT_MAX = 16_383;
+/** Code points of the props of one post, serialised with its attachments. Mattermost: 800,000 less 40,000 of its own. */
+export const PROPS_MAX = 760_000;
+/** `,"attachments":[` and `]`: what the list adds to the props around its elements. */
+const LIST_OVERHEAD = 17;
+
+/** One post of several. */
+export type Part = { text: string; attachments: AttachmentBody[] };
+
+/**
+ * The posts of one payload, in order: the text cut at code points, never inside one; attachments on the last of them, and
+ * on posts of their own with an empty text where the props would grow over `PROPS_MAX`.
+ * @param propsLength code points of the serialised props that every post repeats
+ * @throws AppError `props_too_large` when the props alone, or one attachment with its text cut away, do not fit
+ */
+export function splitMessage(
+  text: string,
+  attachments: readonly AttachmentBody[],
+  propsLength: number,
+): Part[] {
+  if (propsLength > PROPS_MAX) throw refusal("props_too_large");
+  const parts: Part[] = splitText(text).map((piece) => ({ text: piece, attachments: [] }));
+  const room = PROPS_MAX - propsLength - LIST_OVERHEAD;
+  let last = parts.at(-1) ?? { text: "", attachments: [] };
+  let used = 0;
+  for (const attachment of attachments) {
+    let fitting = attachment;
+    let length = measure(attachment);
+    if (used + length + 1 > room && last.attachments.length > 0) {
+      last = { text: "", attachments: [] };
+      parts.push(last);
+      used = 0;
+    }
+    if (length + 1 > room) {
+      fitting = cutText(attachment, length + 1 - room);
+      length = measure(fitting);
+    }
+    last.attachments.push(fitting);
+    used += length + 1;
+  }
+  return parts;
+}
+
+/** The text in pieces of at most `TEXT_MAX` code points; one empty piece for an empty text. */
+export function splitText(text: string): string[] {
+  if (text.length <= TEXT_MAX) return [text];
+  const pieces: string[] = [];
+  let start = 0;
+  let count = 0;
+  let at = 0;
+  for (const letter of text) {
+    if (count === TEXT_MAX) {
+      pieces.push(text.slice(start, at));
+      start = at;
+      count = 0;
+    }
+    count++;
+    at += letter.length;
+  }
+  pieces.push(text.slice(start));
+  return pieces;
+}
+
+/** The attachment with so much less text that its serialised form is shorter by at least `excess`. */
+function cutText(attachment: AttachmentBody, excess: number): AttachmentBody {
+  const letters = Array.from(attachment.text);
+  let kept = letters.length;
+  // A letter may take several characters when serialised, so what a cut saves is counted letter by letter.
+  for (let saved = 0; saved < excess; ) {
+    kept--;
+    const letter = letters[kept];
+    if (letter === undefined) throw refusal("props_too_large");
+    saved += countCodePoints(JSON.stringify(letter)) - 2;
+  }
+  return { ...attachment, text: letters.slice(0, kept).join("") };
+}
+
+function measure(attachment: AttachmentBody): number {
+  return countCodePoints(JSON.stringify(attachment));
+}

@@ -1,0 +1,76 @@
+/** Where a delivery goes: the hook's own channel, or the one that the payload names, if the hook and its owner may. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Channel } from "@headgate/proto/registry/v1/registry";
+import type { Gate, Hook } from "../../dialect.ts";
+import { refusal } from "./errors.ts";
+import { uuidOfId } from "./id.ts";
+
+/** Handle of a channel; what does not look like one is not asked for. */
+const CHANNEL_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+/** ms after its making in which a channel is new, and how often and long its members are waited for. */
+const NEW_MS = 5_000;
+const NEWS_TRIES = 20;
+const NEWS_PAUSE_MS = 25;
+
+/**
+ * The channel to write to.
+ * @throws AppError `direct_target`, `channel_unknown`, `channel_gone`, `channel_locked`, `owner_gone`, `channel_forbidden`,
+ * in the order of Mattermost's checks
+ */
+export async function findTarget(gate: Gate, hook: Hook, override: string): Promise<Channel> {
+  const channel = override === "" ? ownChannel(hook) : await namedChannel(gate, hook, override);
+  if (hook.record.targetLocked && channel.id !== hook.record.targetId) {
+    throw refusal("channel_locked");
+  }
+  if (!hook.owner || (hook.record.botId !== "" && !hook.bot)) throw refusal("owner_gone");
+  if (channel.isPrivate && !(await isMember(gate, channel, hook.record.ownerId))) {
+    throw refusal("channel_forbidden");
+  }
+  return channel;
+}
+
+/**
+ * The UUID of the message that a `root_id` names; empty for an empty one.
+ * @throws AppError `root_invalid` when it is malformed, unknown, in another channel, or itself a reply
+ */
+export async function findRoot(gate: Gate, rootId: string, channelId: string): Promise<string> {
+  if (rootId === "") return "";
+  const id = uuidOfId(rootId);
+  if (id === undefined) throw refusal("root_invalid");
+  const root = (await gate.getMessages([id])).find((message) => message.id === id);
+  if (!root || root.channelId !== channelId || root.rootId !== "") throw refusal("root_invalid");
+  return id;
+}
+
+/** A channel may be found by name before the news of who is in it has come: a new one is given that time. */
+async function isMember(
+  { directory, now }: Gate,
+  channel: Channel,
+  userId: string,
+): Promise<boolean> {
+  const createdMs = channel.createdAt ? timestampMs(channel.createdAt) : 0;
+  const tries = now().getTime() - createdMs < NEW_MS ? NEWS_TRIES : 0;
+  for (let left = tries; left > 0 && !directory.isChannelMember(channel.id, userId); left--) {
+    await sleep(NEWS_PAUSE_MS);
+  }
+  return directory.isChannelMember(channel.id, userId);
+}
+
+function ownChannel({ channel }: Hook): Channel {
+  if (!channel || channel.archivedAt) throw refusal("channel_gone");
+  return channel;
+}
+
+async function namedChannel(gate: Gate, hook: Hook, override: string): Promise<Channel> {
+  if (override.startsWith("@")) {
+    throw refusal(hook.record.targetLocked ? "channel_locked" : "direct_target");
+  }
+  const name = override.startsWith("#") ? override.slice(1) : override;
+  if (!CHANNEL_NAME.test(name)) throw refusal("channel_unknown");
+  const { teamId } = hook.record;
+  const channel =
+    gate.directory.channelByName(teamId, name) ?? (await gate.lookUpChannel(teamId, name));
+  if (!channel || channel.archivedAt) throw refusal("channel_unknown");
+  return channel;
+}

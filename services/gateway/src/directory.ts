@@ -1,0 +1,200 @@
+/**
+ * The gateway's copy of the registry, in memory: filled and kept fresh by following registry.changed.v1 from its start,
+ * and by the answers of the registry where the copy has none yet.
+ */
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type {
+  Channel,
+  IncomingHook,
+  RegistryChanged,
+  ResolveHookResponse,
+  Team,
+  User,
+} from "@headgate/proto/registry/v1/registry";
+import type { Directory, Hook } from "./dialect.ts";
+
+/** A record as the log gives it; null says that the thing is gone. */
+export type DirectoryRecord = { readonly key: string; readonly value: RegistryChanged | null };
+
+/** The copy, with what keeps it. */
+export type DirectoryCopy = Directory & {
+  /** Takes records in the order of the log. Never throws. */
+  apply(records: readonly DirectoryRecord[]): void;
+  /** Takes an answer of the registry, unless something newer is known. */
+  merge(answer: ResolveHookResponse): void;
+  /** Takes a channel that the registry named, unless something newer is known. */
+  mergeChannel(channel: Channel): void;
+  /** The hook of a digest (base64url of SHA-256), joined with what it names; undefined: not in the copy. */
+  hookByDigest(digest: string): Hook | undefined;
+  /** Calls back with every record that was applied; returns the way to stop. */
+  onChange(listener: (record: DirectoryRecord) => void): () => void;
+};
+
+/** Things of which it is remembered that they are gone, so that a late answer does not bring them back. */
+const GONE_MAX = 10_000;
+
+/** Makes an empty copy. */
+export function createDirectory(): DirectoryCopy {
+  const teams = new Map<string, Team>();
+  const users = new Map<string, User>();
+  const userIds = new Map<string, string>();
+  const channels = new Map<string, Channel>();
+  const channelIds = new Map<string, string>();
+  const hooks = new Map<string, IncomingHook>();
+  const hookIds = new Map<string, string>();
+  const members = new Map<string, Set<string>>();
+  const gone = new Set<string>();
+  const listeners = new Set<(record: DirectoryRecord) => void>();
+
+  return {
+    team: (id) => teams.get(id),
+    channel: (id) => channels.get(id),
+    channelByName: (teamId, name) => channels.get(channelIds.get(`${teamId}:${name}`) ?? ""),
+    user: (id) => users.get(id),
+    userByName: (name) => users.get(userIds.get(name) ?? ""),
+    isChannelMember: (channelId, userId) => members.get(channelId)?.has(userId) ?? false,
+    hookByDigest,
+    merge,
+    mergeChannel: (channel) => put({ case: "channel", value: channel }, true),
+    apply(records) {
+      for (const record of records) {
+        if (record.value === null) remove(record.key);
+        else put(record.value.subject, false);
+        for (const listener of listeners) listener(record);
+      }
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+
+  function hookByDigest(digest: string): Hook | undefined {
+    const record = hooks.get(hookIds.get(digest) ?? "");
+    const team = record && teams.get(record.teamId);
+    if (!record || !team) return undefined;
+    return {
+      record,
+      team,
+      owner: users.get(record.ownerId),
+      bot: record.botId === "" ? undefined : users.get(record.botId),
+      channel: channels.get(record.targetId),
+    };
+  }
+
+  function merge({ hook, team, channel, owner, bot }: ResolveHookResponse): void {
+    if (team) put({ case: "team", value: team }, true);
+    if (channel) put({ case: "channel", value: channel }, true);
+    if (owner) put({ case: "user", value: owner }, true);
+    if (bot) put({ case: "user", value: bot }, true);
+    if (hook) put({ case: "hook", value: hook }, true);
+  }
+
+  /** `isAnswer`: it came past the log, which may know more by now. */
+  function put(subject: RegistryChanged["subject"], isAnswer: boolean): void {
+    switch (subject.case) {
+      case "team":
+        if (isAnswer && isKnown("team", subject.value, teams)) return;
+        teams.set(subject.value.id, subject.value);
+        break;
+      case "user": {
+        const user = subject.value;
+        if (isAnswer && isKnown("user", user, users)) return;
+        forget(userIds, users.get(user.id)?.name, user.id);
+        users.set(user.id, user);
+        userIds.set(user.name, user.id);
+        break;
+      }
+      case "channel": {
+        const channel = subject.value;
+        if (isAnswer && isKnown("channel", channel, channels)) return;
+        forgetChannelName(channels.get(channel.id));
+        channels.set(channel.id, channel);
+        channelIds.set(`${channel.teamId}:${channel.name}`, channel.id);
+        break;
+      }
+      case "hook": {
+        const hook = subject.value;
+        if (isAnswer && isKnown("hook", hook, hooks)) return;
+        forgetDigests(hooks.get(hook.id));
+        hooks.set(hook.id, hook);
+        for (const digest of hook.credentialDigests) hookIds.set(digestText(digest), hook.id);
+        break;
+      }
+      case "channelMember": {
+        const { channelId, userId } = subject.value;
+        const set = members.get(channelId);
+        if (set) set.add(userId);
+        else members.set(channelId, new Set([userId]));
+        return;
+      }
+      default: // team members and revoked tokens: the registry itself is asked about those
+        return;
+    }
+    if (!isAnswer && gone.size > 0) gone.delete(`${subject.case}:${subject.value.id}`);
+  }
+
+  function remove(key: string): void {
+    const [kind, id = "", second = ""] = key.split(":");
+    switch (kind) {
+      case "team":
+        teams.delete(id);
+        break;
+      case "user":
+        forget(userIds, users.get(id)?.name, id);
+        users.delete(id);
+        break;
+      case "channel":
+        forgetChannelName(channels.get(id));
+        channels.delete(id);
+        members.delete(id);
+        break;
+      case "hook":
+        forgetDigests(hooks.get(id));
+        hooks.delete(id);
+        break;
+      case "channel_member":
+        members.get(id)?.delete(second);
+        return;
+      default:
+        return;
+    }
+    gone.add(key);
+    if (gone.size > GONE_MAX) for (const oldest of gone) return void gone.delete(oldest);
+  }
+
+  /** Whether the copy knows a thing as new as this, or knows that it is gone. */
+  function isKnown<T extends { id: string; updatedAt?: Timestamp | undefined }>(
+    kind: string,
+    thing: T,
+    known: ReadonlyMap<string, T>,
+  ): boolean {
+    const held = known.get(thing.id);
+    if (held === undefined) return gone.has(`${kind}:${thing.id}`);
+    return timeOf(held) >= timeOf(thing);
+  }
+
+  function forgetChannelName(channel: Channel | undefined): void {
+    if (channel) forget(channelIds, `${channel.teamId}:${channel.name}`, channel.id);
+  }
+
+  function forgetDigests(hook: IncomingHook | undefined): void {
+    for (const digest of hook?.credentialDigests ?? [])
+      forget(hookIds, digestText(digest), hook?.id);
+  }
+}
+
+/** The text that digests are found by: base64url without padding. */
+export function digestText(digest: Uint8Array): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString("base64url");
+}
+
+/** Drops a name, unless another thing has taken it meanwhile. */
+function forget(ids: Map<string, string>, name: string | undefined, id: string | undefined): void {
+  if (name !== undefined && ids.get(name) === id) ids.delete(name);
+}
+
+/** µs since the epoch; 0 when not said. */
+function timeOf({ updatedAt }: { updatedAt?: Timestamp | undefined }): number {
+  return updatedAt ? Number(updatedAt.seconds) * 1e6 + updatedAt.nanos / 1e3 : 0;
+}

@@ -1,0 +1,171 @@
+/**
+ * The hot way in: hook requests on bare node:http. Finds the route, lets the dialect answer, writes the reply, and
+ * leaves one span, one duration and at most one log line. Paths hold tokens: only templates are ever written down.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { BlockList } from "node:net";
+import { AppError } from "@headgate/kit/errors";
+import { readBody } from "@headgate/kit/http";
+import type { Log } from "@headgate/kit/log";
+import { ATTR, OURS } from "@headgate/kit/semconv";
+import { parseTraceparent, type Span, startSpan, tracing, withSpan } from "@headgate/kit/telemetry";
+import type { Dialect, Gate, HookReply, HookRequest, HookRoute } from "./dialect.ts";
+import { type Load, overloaded } from "./load.ts";
+import { writeReply } from "./reply.ts";
+import { createRequestRecorder, type RequestRecorder } from "./request-log.ts";
+import { readSource } from "./source.ts";
+import { createTraceId } from "./trace-ids.ts";
+
+/** ms in which a body must arrive. */
+const BODY_TIMEOUT_MS = 15_000;
+
+/** What the hot way needs. */
+export type HotDeps = {
+  dialects: readonly Dialect[];
+  gate: Gate;
+  load: Load;
+  trustedProxies: BlockList;
+  log: Log;
+  /** Whether accepted requests leave a line too. */
+  logsAccepted: boolean;
+};
+
+type Mounted = {
+  readonly route: HookRoute;
+  readonly dialect: Dialect;
+  readonly urlPath: string;
+};
+
+/** Makes the handler: true when it took the request. */
+export function createHot(deps: HotDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
+  const record = createRequestRecorder(deps);
+  const mounted: readonly Mounted[] = deps.dialects.flatMap((dialect) =>
+    dialect.hooks(deps.gate).map((route) => ({
+      route,
+      dialect,
+      urlPath: route.template.replace(/\{[^}]*\}/g, "REDACTED"),
+    })),
+  );
+
+  return function hot(req, res) {
+    const url = req.url ?? "/";
+    const queryAt = url.indexOf("?");
+    const path = queryAt < 0 ? url : url.slice(0, queryAt);
+    for (const candidate of mounted) {
+      const params = candidate.route.match(path);
+      if (params === undefined) continue;
+      const query = queryAt < 0 ? "" : url.slice(queryAt + 1);
+      void answer(deps, candidate, record, new Incoming(req, params, query, deps), res);
+      return true;
+    }
+    return false;
+  };
+}
+
+/** Never rejects: whatever fails is rendered. */
+async function answer(
+  deps: HotDeps,
+  { route, dialect, urlPath }: Mounted,
+  record: RequestRecorder,
+  request: Incoming,
+  res: ServerResponse,
+): Promise<void> {
+  const startedMs = performance.now();
+  const span = tracing() ? openSpan(request, dialect, route, urlPath) : undefined;
+  request.traceId = span?.context?.traceId ?? createTraceId();
+  request.spanId = span?.context?.spanId;
+  let reply: HookReply;
+  let error: AppError | undefined;
+  if (deps.load.isFull()) {
+    await deps.load.pause();
+    error = overloaded();
+    reply = dialect.renderError(error, request.traceId);
+  } else {
+    try {
+      reply = await (span ? withSpan(span, () => route.handle(request)) : route.handle(request));
+    } catch (thrown) {
+      error = AppError.from(thrown);
+      reply = dialect.renderError(error, request.traceId);
+    }
+  }
+  request.finish();
+  writeReply(request.req, res, reply, request.traceId);
+  record(dialect.name, route.template, request, reply.status, error, performance.now() - startedMs);
+  if (span) closeSpan(span, reply.status, error);
+}
+
+/** A request as dialects see it. A class, so that a request costs one object and no closures. */
+class Incoming implements HookRequest {
+  readonly method: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: string;
+  readonly headers: IncomingMessage["headers"];
+  traceId = "";
+  /** Of the request's span; undefined where nothing is traced. */
+  spanId: string | undefined;
+  readonly req: IncomingMessage;
+  readonly #deps: HotDeps;
+  #reserved = 0;
+
+  constructor(
+    req: IncomingMessage,
+    params: Readonly<Record<string, string>>,
+    query: string,
+    deps: HotDeps,
+  ) {
+    this.req = req;
+    this.method = req.method ?? "";
+    this.params = params;
+    this.query = query;
+    this.headers = req.headers;
+    this.#deps = deps;
+  }
+
+  get source(): string {
+    return readSource(this.req, this.#deps.trustedProxies);
+  }
+
+  readBody(bytesMax: number): Promise<Buffer> {
+    const declared = this.headers["content-length"];
+    const bytes = declared === undefined ? bytesMax : Math.min(Number(declared), bytesMax);
+    this.#deps.load.reserve(bytes);
+    this.#reserved += bytes;
+    return readBody(this.req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS });
+  }
+
+  /** Gives back the room of the body. */
+  finish(): void {
+    if (this.#reserved > 0) this.#deps.load.release(this.#reserved);
+    this.#reserved = 0;
+  }
+}
+
+function openSpan(request: Incoming, dialect: Dialect, route: HookRoute, urlPath: string): Span {
+  const caller = parseTraceparent(headerText(request.headers.traceparent));
+  return startSpan(`${request.method} ${route.template}`, {
+    kind: "server",
+    root: true,
+    links: caller ? [caller] : [],
+    attributes: {
+      [ATTR.httpMethod]: request.method,
+      [ATTR.httpRoute]: route.template,
+      [ATTR.urlPath]: urlPath,
+      [ATTR.urlScheme]: "http",
+      [OURS.dialect]: dialect.name,
+    },
+  });
+}
+
+function closeSpan(span: Span, status: number, error: AppError | undefined): void {
+  span.set({
+    [ATTR.httpStatus]: status,
+    [OURS.outcome]: status < 400 ? "accepted" : "refused",
+    ...(error && { [OURS.reason]: error.reason }),
+  });
+  if (error && status >= 500) span.fail(error);
+  span.end();
+}
+
+function headerText(value: string | readonly string[] | undefined): string | undefined {
+  return typeof value === "string" ? value : value?.[0];
+}

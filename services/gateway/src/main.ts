@@ -1,0 +1,132 @@
+/** The gateway process: opens, wires, waits, closes. */
+import { randomBytes } from "node:crypto";
+import { openClient } from "@headgate/kit/grpc";
+import { openHealth } from "@headgate/kit/health";
+import { createId } from "@headgate/kit/ids";
+import { openKafka } from "@headgate/kit/kafka";
+import { runService, stopSignal } from "@headgate/kit/lifecycle";
+import { OUR_METRIC } from "@headgate/kit/semconv";
+import { gauge, openTelemetry } from "@headgate/kit/telemetry";
+import { ChatService } from "@headgate/proto/chat/v1/chat";
+import { RateLimiterService } from "@headgate/proto/ratelimiter/v1/rate_limiter";
+import { ManagementService } from "@headgate/proto/registry/v1/management";
+import { RegistryService } from "@headgate/proto/registry/v1/registry";
+import { topics } from "@headgate/proto/topics";
+import { createAdmissions } from "./admissions.ts";
+import { createGetMessages, createRateLimiterClient, createRegistryClient } from "./clients.ts";
+import { readConfig } from "./config.ts";
+import { createApi } from "./dialects/headgate/api/index.ts";
+import { createDialects } from "./dialects/index.ts";
+import { createDirectory } from "./directory.ts";
+import { openHookUses } from "./hook-uses.ts";
+import { createHookFinder } from "./hooks.ts";
+import { createHot } from "./hot.ts";
+import { openFrontDoor } from "./http.ts";
+import { createLoad } from "./load.ts";
+import { createNumbers } from "./numbers.ts";
+import { postedTail } from "./posted.ts";
+import { createReadable } from "./readable.ts";
+import { createGate } from "./service.ts";
+import { readSource } from "./source.ts";
+import { createStatus, PROBE_MS } from "./status.ts";
+
+const VERSION = "0.1.0";
+/** ms until an event that the log does not acknowledge is refused. */
+const PUBLISH_TIMEOUT_MS = 5_000;
+
+await runService("gateway", async ({ log, env }) => {
+  const config = readConfig(env);
+  const { brokers, host, trustedProxies, logsAccepted } = config;
+  await using scope = new AsyncDisposableStack();
+  scope.use(await openTelemetry({ service: "gateway", version: VERSION, env, log }));
+  const publishTimeoutMs = PUBLISH_TIMEOUT_MS;
+  const kafka = scope.use(await openKafka({ brokers, clientId: "gateway", log, publishTimeoutMs }));
+  const registryRpc = scope.use(openClient(RegistryService, { address: config.registryAddress }));
+  const management = scope.use(openClient(ManagementService, { address: config.registryAddress }));
+  const chat = scope.use(openClient(ChatService, { address: config.chatAddress }));
+  const limiterRpc = scope.use(
+    openClient(RateLimiterService, { address: config.rateLimiterAddress }),
+  );
+  const registry = createRegistryClient(registryRpc);
+  const limiter = createRateLimiterClient(limiterRpc);
+  const getMessages = createGetMessages(chat);
+
+  const directory = createDirectory();
+  const changes = scope.use(
+    await kafka.follow(topics.registryChanged, { from: "start" }, directory.apply),
+  );
+  let isCaughtUp = false;
+  void changes.caughtUp.then(() => {
+    isCaughtUp = true;
+  });
+  const readable = createReadable({ getMessages, epoch: randomBytes(6).toString("hex") });
+  const posted = scope.use(await kafka.follow(postedTail, { from: "now" }, readable.apply));
+
+  const load = createLoad();
+  gauge(OUR_METRIC.gatewayWaiting, () => load.waiting, {
+    description: "Requests that wait for the log.",
+  });
+  const hookUses = scope.use(openHookUses({ tell: registry.touchHooks, log }));
+  const gate = createGate({
+    directory,
+    findHook: createHookFinder({ directory, resolveHook: registry.resolveHook }),
+    lookUpChannel: registry.lookUpChannel,
+    admissions: createAdmissions({ limiter, log }),
+    load,
+    numbers: createNumbers({ reserve: registry.reserveNumbers }),
+    readable,
+    getMessages,
+    touchHook: hookUses.touch,
+    publishChat: kafka.publisher(topics.chatRequested),
+    publicUrl: config.publicUrl,
+  });
+  const dialects = createDialects({ mattermost: config.mattermost });
+  const hot = createHot({ dialects, gate, load, trustedProxies, log, logsAccepted });
+
+  const closing = new AbortController();
+  const nobody = createId();
+  const probe = { deadlineMs: PROBE_MS };
+  const api = createApi(gate, {
+    registry: registryRpc,
+    management,
+    chat,
+    feed: readable,
+    onRegistryChange: directory.onChange,
+    status: createStatus({
+      kafka,
+      version: VERSION,
+      probes: [
+        {
+          name: "registry",
+          ask: () => registryRpc.lookUp({ thing: { case: "userId", value: nobody } }, probe),
+        },
+        { name: "chat", ask: () => chat.getMessages({ ids: [nobody] }, probe) },
+        { name: "rate-limiter", ask: () => limiterRpc.peek({ budgets: [] }, probe) },
+      ],
+    }),
+    hookUrl: (name, credential) => {
+      const dialect = dialects.find((candidate) => candidate.name === name);
+      return config.publicUrl + (dialect?.hookPath(credential) ?? "");
+    },
+    sourceOf: (req) => readSource(req, trustedProxies),
+    closing: closing.signal,
+    log,
+  });
+
+  const health = scope.use(
+    await openHealth({
+      host,
+      port: config.opsPort,
+      checks: { log: () => kafka.ready, directory: () => isCaughtUp, posted: () => posted.ready },
+      log,
+    }),
+  );
+  const door = scope.use(
+    await openFrontDoor({ host, port: config.port, hot, api, dialects, gate, log }),
+  );
+  health.started();
+  log.info("service.started", { port: door.port, ops_port: health.port });
+  await stopSignal();
+  health.stopping();
+  closing.abort();
+});

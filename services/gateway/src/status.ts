@@ -1,0 +1,57 @@
+/** The state of the parts for GET /status: which answer, and how far each consumer group is behind. */
+import { AppError } from "@headgate/kit/errors";
+import type { Kafka, Lag } from "@headgate/kit/kafka";
+import { groups } from "@headgate/proto/topics";
+import type { StatusReport } from "./dialects/headgate/api/deps.ts";
+
+/** ms that the page waits for a part. */
+export const PROBE_MS = 1_000;
+
+/** A part, and how to ask it for something small; `ask` has its own deadline. */
+export type Probe = { readonly name: string; readonly ask: () => Promise<unknown> };
+
+/** What the report is made of. */
+export type StatusDeps = {
+  readonly version: string;
+  readonly probes: readonly Probe[];
+  readonly kafka: Pick<Kafka, "lag">;
+};
+
+/** Makes the reporter. Asks all parts at once; a part that is away makes the report, not an error. */
+export function createStatus({ version, probes, kafka }: StatusDeps): () => Promise<StatusReport> {
+  return async function status() {
+    const [lags, ...parts] = await Promise.all([
+      kafka.lag(groups).catch(ignoreAway),
+      ...probes.map(async ({ name, ask }) => ({ name, isReady: await answers(ask) })),
+    ]);
+    const log = { name: "log", isReady: lags !== undefined };
+    return { version, parts: [log, ...parts], groups: sumUp(lags ?? []) };
+  };
+}
+
+/** One line per group and topic: partitions are no matter of people's. */
+function sumUp(lags: readonly Lag[]): StatusReport["groups"] {
+  const sums = new Map<string, { group: string; topic: string; lag: number }>();
+  for (const { group, topic, lag } of lags) {
+    const key = `${group} ${topic}`;
+    const sum = sums.get(key);
+    if (sum) sum.lag += lag;
+    else sums.set(key, { group, topic, lag });
+  }
+  return [...sums.values()];
+}
+
+/** Any answer is one, a refusal too: only who is silent is away. */
+async function answers(ask: Probe["ask"]): Promise<boolean> {
+  try {
+    await ask();
+    return true;
+  } catch (thrown) {
+    const { code } = AppError.from(thrown);
+    return code !== "unavailable" && code !== "deadline_exceeded";
+  }
+}
+
+function ignoreAway(thrown: unknown): undefined {
+  if (AppError.from(thrown).code !== "unavailable") throw thrown;
+}

@@ -1,0 +1,214 @@
+/** For tests: the gateway's front door on a loopback port, over parts in memory that a test can take away. */
+import { hash } from "node:crypto";
+import { BlockList } from "node:net";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import { AppError } from "@headgate/kit/errors";
+import { createId } from "@headgate/kit/ids";
+import { createLog } from "@headgate/kit/log";
+import { Change, MessagePostedSchema } from "@headgate/proto/chat/v1/chat";
+import type { Event } from "@headgate/proto/event/v1/event";
+import {
+  ChannelSchema,
+  HookAction,
+  HookState,
+  type IncomingHook,
+  IncomingHookSchema,
+  RegistryChangedSchema,
+  TeamSchema,
+  UserSchema,
+} from "@headgate/proto/registry/v1/registry";
+import { type AskAdmission, createAdmissions } from "../admissions.ts";
+import type { Admission, Dialect } from "../dialect.ts";
+import { createDirectory } from "../directory.ts";
+import { createHookFinder } from "../hooks.ts";
+import { createHot } from "../hot.ts";
+import { openFrontDoor } from "../http.ts";
+import { createLoad } from "../load.ts";
+import { createNumbers } from "../numbers.ts";
+import { createReadable } from "../readable.ts";
+import { createGate } from "../service.ts";
+
+/** What a test may take away or turn, at any time. */
+export type Faults = {
+  /** Thrown by the log instead of keeping events. */
+  log: unknown;
+  isRegistryAway: boolean;
+  isLimiterAway: boolean;
+  /** Given by the rate-limiter to whatever has a budget. */
+  admission: Partial<Admission>;
+  /** New requests are refused for load. */
+  isFull: boolean;
+  /** Accepted events become readable at once. */
+  isChatThere: boolean;
+};
+
+/** The front door over fakes. */
+export type TestDoor = Awaited<ReturnType<typeof openTestDoor>>;
+
+const AWAY = new AppError("unavailable", "away", "The service is away.", { retryAfterMs: 1000 });
+
+/** Opens a door that serves these dialects, with one team, one channel and one owner. */
+export async function openTestDoor(dialects: readonly Dialect[]) {
+  const faults: Faults = {
+    log: undefined,
+    isRegistryAway: false,
+    isLimiterAway: false,
+    admission: {},
+    isFull: false,
+    isChatThere: true,
+  };
+  const published: Event[] = [];
+  const lines: string[] = [];
+  const log = createLog({ service: "gateway", level: "debug", write: (line) => lines.push(line) });
+  const team = create(TeamSchema, { id: createId(), name: "team", zone: "UTC" });
+  const owner = create(UserSchema, { id: createId(), name: "owner", displayName: "Owner" });
+  const bot = create(UserSchema, { id: createId(), name: "bot", displayName: "Bot", isBot: true });
+  const channel = create(ChannelSchema, { id: createId(), teamId: team.id, name: "alerts" });
+  const directory = createDirectory();
+  put({ case: "team", value: team });
+  put({ case: "user", value: owner });
+  put({ case: "user", value: bot });
+  put({ case: "channel", value: channel });
+
+  const readable = createReadable({ getMessages: async () => [], epoch: "test" });
+  const load = createLoad();
+  const isFull = load.isFull;
+  const gate = createGate({
+    directory,
+    findHook: createHookFinder({
+      directory,
+      resolveHook: async () => {
+        if (faults.isRegistryAway) throw AWAY;
+        return undefined;
+      },
+    }),
+    lookUpChannel: async () => undefined,
+    admissions: createAdmissions({ limiter: createMemoryLimiter(faults), log }),
+    load,
+    numbers: createNumbers({ reserve: async () => 1n }),
+    readable,
+    getMessages: async () => [],
+    touchHook: () => {},
+    async publishChat(events) {
+      if (faults.log !== undefined) throw faults.log;
+      published.push(...events);
+      if (faults.isChatThere) readable.apply(events.map((event) => ({ value: postedOf(event) })));
+    },
+    publicUrl: "http://127.0.0.1",
+  });
+  const hot = createHot({
+    dialects,
+    gate,
+    load: { ...load, isFull: () => faults.isFull || isFull() },
+    trustedProxies: new BlockList(),
+    log,
+    logsAccepted: true,
+  });
+  const door = await openFrontDoor({
+    host: "127.0.0.1",
+    port: 0,
+    hot,
+    api: undefined,
+    dialects,
+    gate,
+    log,
+  });
+
+  return {
+    url: `http://127.0.0.1:${door.port}`,
+    port: door.port,
+    faults,
+    published,
+    lines,
+    load,
+    gate,
+    channel,
+    team,
+    owner,
+    bot,
+    addHook,
+    put,
+    [Symbol.asyncDispose]: () => door[Symbol.asyncDispose](),
+  };
+
+  /** Adds a hook of a credential to the copy of the registry. */
+  function addHook(
+    dialect: string,
+    credential: string,
+    init: MessageInitShape<typeof IncomingHookSchema> = {},
+  ): IncomingHook {
+    const hook = create(IncomingHookSchema, {
+      id: createId(),
+      teamId: team.id,
+      dialect,
+      action: HookAction.CHAT_MESSAGE,
+      targetId: channel.id,
+      ownerId: owner.id,
+      botId: bot.id,
+      state: HookState.ACTIVE,
+      credentialDigests: [hash("sha256", credential, "buffer")],
+      ...init,
+    });
+    put({ case: "hook", value: hook });
+    return hook;
+  }
+
+  function put(subject: MessageInitShape<typeof RegistryChangedSchema>["subject"]): void {
+    directory.apply([{ key: "", value: create(RegistryChangedSchema, { subject }) }]);
+  }
+}
+
+function createMemoryLimiter(faults: Faults): AskAdmission {
+  const kept = new Map<string, { digest: string; answer: Uint8Array | undefined }>();
+  return {
+    async admit(items) {
+      if (faults.isLimiterAway) throw AWAY;
+      return items.map(({ budgets, claim }): Admission => {
+        const states = budgets.map(({ rule }) => {
+          const limit = rule.case === "fixedWindow" ? rule.value.limit : rule.value.burst;
+          return { limit, remaining: limit - 1, resetMs: 1500 };
+        });
+        const base = { budgets: states, retryAfterMs: 0, answer: new Uint8Array() };
+        if (budgets.length > 0 && faults.admission.decision) {
+          return { ...base, decision: "admitted", ...faults.admission };
+        }
+        if (!claim) return { ...base, decision: "admitted" };
+        const name = `${claim.scope} ${claim.key}`;
+        const digest = Buffer.from(claim.bodyDigest).toString("hex");
+        const known = kept.get(name);
+        if (!known) {
+          kept.set(name, { digest, answer: undefined });
+          return { ...base, decision: "admitted" };
+        }
+        if (known.digest !== digest) return { ...base, decision: "conflict" };
+        if (!known.answer) return { ...base, decision: "in_progress", retryAfterMs: 500 };
+        return { ...base, decision: "replay", answer: known.answer };
+      });
+    },
+    async settle(settlements) {
+      if (faults.isLimiterAway) throw AWAY;
+      for (const { scope, key, answer } of settlements) {
+        const known = kept.get(`${scope} ${key}`);
+        if (answer.length === 0) kept.delete(`${scope} ${key}`);
+        else if (known) known.answer = answer;
+      }
+    },
+    async peek(budgets) {
+      return budgets.map(() => ({ limit: 1, remaining: 1, resetMs: 0 }));
+    },
+  };
+}
+
+/** What chat would announce of an event. */
+function postedOf(event: Event) {
+  const { id, teamId, origin, author, acceptedAt, number, action } = event;
+  if (action.case !== "chatMessage") return null;
+  const { channelId, content, rootId, fold, priority, kind } = action.value;
+  const message = { id, teamId, origin, author, acceptedAt, number, channelId, content, rootId };
+  const posted = create(MessagePostedSchema, {
+    message: { ...message, fold, priority, kind, position: 1n, count: 1 },
+    change: Change.CREATED,
+  });
+  return fromBinary(EmptySchema, toBinary(MessagePostedSchema, posted));
+}
