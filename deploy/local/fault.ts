@@ -1,0 +1,41 @@
+/** What keeps the local system from running, said in one line to the person at the terminal. */
+
+/** A foreseen reason to stop: `message` is the whole story, so it is printed without a stack. */
+export class LocalFault extends Error {
+  override readonly name = "LocalFault";
+  readonly exitCode: number;
+
+  constructor(message: string, options: { cause?: unknown; exitCode?: number } = {}) {
+    super(message, { cause: options.cause });
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
+
+/** Prints what was thrown and returns the exit code: a foreseen fault as its one line, a full disk as such, the rest with its stack. */
+export function explain(thrown: unknown, write: (text: string) => void): number {
+  const full = findCode(thrown, "ENOSPC");
+  if (full) {
+    write(
+      "the disk is full: free some space, or set HEADGATE_DATA to a directory on another disk\n",
+    );
+    return 1;
+  }
+  if (thrown instanceof LocalFault) {
+    write(`${thrown.message}\n`);
+    return thrown.exitCode;
+  }
+  write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
+  return 1;
+}
+
+/** Whether an error, or one that caused it, has a system error code. */
+function findCode(thrown: unknown, code: string): boolean {
+  for (
+    let error = thrown, depth = 0;
+    error instanceof Error && depth < 8;
+    error = error.cause, depth++
+  ) {
+    if ("code" in error && error.code === code) return true;
+  }
+  return false;
+}

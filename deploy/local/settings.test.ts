@@ -1,0 +1,19 @@
+import { ConfigError } from "@headgate/kit/env";
+import { expect, test } from "vitest";
+import { readSettings } from "./settings.ts";
+
+test("says every fault at once, an unknown name among them", () => {
+  const read = () => readSettings({ HEADGATE_PORT: "high", HEADGATE_PROT: "8065", OTHER: "x" });
+  expect(read).toThrow(ConfigError);
+  expect(read).toThrow(/HEADGATE_PORT must be[\s\S]*HEADGATE_PROT is not a setting/);
+});
+
+test("hands the gateway its settings as they were given, and only those", () => {
+  const settings = readSettings({
+    HEADGATE_MATTERMOST_ICON_OVERRIDE: "false",
+    HEADGATE_PUBLIC_URL: "https://alerts.example/",
+  });
+  expect(settings.gatewayEnv).toEqual({ HEADGATE_MATTERMOST_ICON_OVERRIDE: "false" });
+  expect(settings.publicUrl).toBe("https://alerts.example");
+  expect(settings.port).toBe(8065);
+});

@@ -1,0 +1,45 @@
+/** The settings of `npm start` itself, and those it hands on to the services. */
+import { resolve } from "node:path";
+import { flag, integer, oneOf, optional, readEnv, text, url } from "@headgate/kit/env";
+import { LOG_LEVELS } from "@headgate/kit/log";
+import { ROOT } from "./root.ts";
+
+/** Settings that are checked here and handed to the gateway as they are. */
+const GATEWAY_SETTINGS = [
+  "HEADGATE_MATTERMOST_INCOMING_WEBHOOKS",
+  "HEADGATE_MATTERMOST_USERNAME_OVERRIDE",
+  "HEADGATE_MATTERMOST_ICON_OVERRIDE",
+  "HEADGATE_TRUSTED_PROXIES",
+] as const;
+
+/** What a run was told. */
+export type Settings = ReturnType<typeof readSettings>;
+
+/** Reads the environment. @throws ConfigError with all faults at once, an unknown HEADGATE_* name among them */
+export function readSettings(env: Readonly<Record<string, string | undefined>>) {
+  const read = readEnv(env, {
+    /** Port of the front door. */
+    HEADGATE_PORT: integer({ min: 1, max: 65_535, fallback: 8065 }),
+    /** Address the front door listens on; everything else listens on 127.0.0.1. */
+    HEADGATE_HOST: text("127.0.0.1"),
+    /** Folder for data, logs and demo.json; relative ones are of the project root. */
+    HEADGATE_DATA: text(".headgate"),
+    /** Absolute address that senders use. Default: the local one. */
+    HEADGATE_PUBLIC_URL: optional(url(["http:", "https:"])),
+    /** Least severity in the services' logs. */
+    HEADGATE_LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
+    HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: optional(flag(true)),
+    HEADGATE_MATTERMOST_USERNAME_OVERRIDE: optional(flag(true)),
+    HEADGATE_MATTERMOST_ICON_OVERRIDE: optional(flag(true)),
+    HEADGATE_TRUSTED_PROXIES: optional(text()),
+  });
+  const gateway = GATEWAY_SETTINGS.map((name) => [name, env[name]?.trim() ?? ""] as const);
+  return Object.freeze({
+    port: read.HEADGATE_PORT,
+    host: read.HEADGATE_HOST,
+    dataDir: resolve(ROOT, read.HEADGATE_DATA),
+    publicUrl: read.HEADGATE_PUBLIC_URL?.replace(/\/+$/, ""),
+    logLevel: read.HEADGATE_LOG_LEVEL,
+    gatewayEnv: Object.fromEntries(gateway.filter(([, value]) => value !== "")),
+  });
+}

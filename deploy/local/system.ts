@@ -1,0 +1,139 @@
+/** The whole system as local processes: parts, topics, tables, services, demo. What `npm start`, e2e tests and the bench run. */
+import { appendFileSync } from "node:fs";
+import { mkdir, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { createLog } from "@headgate/kit/log";
+import { type Demo, seedDemo } from "./demo.ts";
+import { LocalFault } from "./fault.ts";
+import { openParts, type Parts } from "./parts.ts";
+import { claimPorts, isPortFree } from "./ports.ts";
+import { prepareParts } from "./prepare.ts";
+import { readSecrets } from "./secrets.ts";
+import { describeService, SERVICE_NAMES, SERVICE_PORTS, type ServiceName } from "./services.ts";
+import { type Supervised, supervise } from "./supervise.ts";
+
+/** How to start a system. */
+export type SystemOptions = {
+  /** Folder for data, logs, secrets and demo.json; made when missing. */
+  readonly dataDir: string;
+  /** Port of the front door; 0: a free one, kept for the next run on the folder. */
+  readonly port: number;
+  /** Address the front door listens on. Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default: the local address. */
+  readonly publicUrl?: string | undefined;
+  /** Least severity of the services' logs. Default info. */
+  readonly logLevel?: string;
+  /** Read for KAFKA_BROKERS, DATABASE_URL, REDIS_URL and OTEL_*; its HEADGATE_* are not. Default: none of them. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Settings of the gateway, checked already. */
+  readonly gatewayEnv?: Readonly<Record<string, string>>;
+  /** More settings for single services. */
+  readonly serviceEnv?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
+  /** Nothing needs to survive a crash of the machine: faster. Default false. */
+  readonly throwaway?: boolean;
+  /** Gets lines for people. Default: nobody. */
+  readonly report?: (line: string) => void;
+  /** Ends the starting; what was started is stopped. */
+  readonly signal?: AbortSignal | undefined;
+};
+
+/** A running system. Disposing stops it in order: gateway, other services, Kafka, PostgreSQL, Redis. */
+export type System = AsyncDisposable & {
+  /** The front door as reached from here, without trailing slash. */
+  readonly url: string;
+  readonly publicUrl: string;
+  readonly demo: Demo;
+  readonly dataDir: string;
+  readonly logFolder: string;
+  readonly parts: Parts;
+  /** To kill, stop and start each service as a fault would. A killed one comes back by itself. */
+  readonly services: Readonly<Record<ServiceName, Supervised>>;
+  /** `http://127.0.0.1:<port>` with /metrics and /readyz of each service. */
+  readonly opsUrls: Readonly<Record<ServiceName, string>>;
+};
+
+/** Bytes that must be free to begin: Kafka alone reserves tens of MB for its first segments' indexes. */
+const FREE_BYTES_MIN = 300 * 1024 * 1024;
+
+/**
+ * Starts everything and waits until every service is ready and the demo is there.
+ * @throws LocalFault in one line for what a person can mend: port taken, folder in use, disk full, Java or Maven missing
+ */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { dataDir, host = "127.0.0.1", report = () => {}, signal } = options;
+  const env = options.env ?? { PATH: process.env.PATH, HOME: process.env.HOME };
+  const logFolder = join(dataDir, "logs");
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await checkDisk(dataDir);
+  if (options.port !== 0) await checkPort(host, options.port);
+
+  await using scope = new AsyncDisposableStack();
+  const throwaway = options.throwaway ?? false;
+  const parts = scope.use(await openParts({ dataDir, env, report, throwaway, signal }));
+  const secrets = await readSecrets(dataDir);
+  const ports = await claimPorts(join(dataDir, "ports.json"), [...SERVICE_PORTS, "gateway"]);
+  const port = options.port || ports.gateway;
+  const url = `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${port}`;
+  const publicUrl = options.publicUrl ?? url;
+
+  report("preparing topics and tables");
+  const logFile = join(logFolder, "local.log");
+  const write = (line: string) => appendFileSync(logFile, `${line}\n`);
+  await prepareParts(parts, createLog({ service: "local", level: "info", write }));
+  signal?.throwIfAborted();
+
+  const context = {
+    ...{ parts, ports, secrets, host, port, publicUrl, logFolder, env },
+    logLevel: options.logLevel ?? "info",
+    gatewayEnv: options.gatewayEnv ?? {},
+    serviceEnv: options.serviceEnv ?? {},
+  };
+  const runFolder = join(dataDir, "run");
+  const services = mapServices((name) =>
+    supervise(describeService(name, context), { runFolder, report, signal }),
+  );
+  scope.defer(async () => {
+    await services.gateway.stop(); // first the door, so that what it has taken still finds the others
+    await Promise.all(SERVICE_NAMES.map((name) => services[name].stop()));
+  });
+  report(`starting ${SERVICE_NAMES.join(", ")}`);
+  await settleAll(SERVICE_NAMES.map((name) => services[name].start()));
+  const file = join(dataDir, "demo.json");
+  const demo = await seedDemo({ file, local: url, publicUrl, secrets, parts });
+  signal?.throwIfAborted();
+
+  const open = scope.move();
+  return {
+    ...{ url, publicUrl, demo, dataDir, logFolder, parts, services },
+    opsUrls: mapServices((name) => `http://127.0.0.1:${ports[`${name}-ops`]}`),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+function mapServices<T>(make: (name: ServiceName) => T): Record<ServiceName, T> {
+  const entries = SERVICE_NAMES.map((name) => [name, make(name)] as const);
+  return Object.fromEntries(entries) as Record<ServiceName, T>; // every name is in SERVICE_NAMES
+}
+
+/** Waits for all before it throws the first failure, so that nothing starts behind our back. */
+async function settleAll(tasks: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(tasks);
+  await Promise.all(tasks);
+}
+
+async function checkPort(host: string, port: number): Promise<void> {
+  if (await isPortFree(host, port)) return;
+  throw new LocalFault(
+    `port ${port} on ${host} is taken: stop what listens there, or set HEADGATE_PORT to another one`,
+  );
+}
+
+async function checkDisk(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize >= FREE_BYTES_MIN) return;
+  const free = Math.floor((bavail * bsize) / 1024 / 1024);
+  throw new LocalFault(
+    `the disk of ${folder} is full: ${free} MB are free and ${FREE_BYTES_MIN / 1024 / 1024} MB are needed; make room, or set HEADGATE_DATA to a folder on another disk`,
+  );
+}
