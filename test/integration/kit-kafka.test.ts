@@ -1,0 +1,552 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AppError } from "@headgate/kit/errors";
+import {
+  type Consumer,
+  dead,
+  done,
+  drop,
+  type Followed,
+  type Follower,
+  type Handler,
+  type Kafka,
+  openKafka,
+  provisionTopics,
+  retry,
+} from "@headgate/kit/kafka";
+import { recordSpans } from "@headgate/kit/telemetry/recorded-spans";
+import { prepareKafka } from "@headgate/local/parts/kafka";
+import { claimPorts } from "@headgate/local/ports";
+import type { Event, EventSchema } from "@headgate/proto/event/v1/event";
+import { topics } from "@headgate/proto/topics";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { buildEvent } from "../support/builders.ts";
+import { createCollectedLog } from "../support/collected-log.ts";
+import { eventually } from "../support/eventually.ts";
+import { useParts } from "../support/parts.ts";
+
+type Settings = { partitions?: number; brokers?: string[] };
+type EventTopic = typeof topics.chatRequested;
+type EventHandler = Handler<typeof EventSchema>;
+
+/** A topic of its own with dead letters for group "work", and a door to it. */
+async function open({ partitions = 3, brokers }: Settings = {}) {
+  const used = brokers ?? (await useParts()).kafkaBrokers;
+  const topic: EventTopic = { ...topics.chatRequested, name: `test.${randomUUID()}`, partitions };
+  const { log, lines } = createCollectedLog();
+  await provisionTopics({ brokers: used, topics: [topic], groups: { work: [topic] }, log });
+  const openDoor = async (): Promise<Kafka> => {
+    const kafka = await openKafka({ brokers: used, clientId: "test", log });
+    onTestFinished(() => kafka[Symbol.asyncDispose]());
+    return kafka;
+  };
+  const kafka = await openDoor();
+  return { topic, kafka, openDoor, publish: kafka.publisher(topic), brokers: used, log, lines };
+}
+
+type Opened = Awaited<ReturnType<typeof open>>;
+
+/** A member of group "work", once it is in the group. */
+async function consume(
+  { kafka, topic }: Pick<Opened, "kafka" | "topic">,
+  handler: EventHandler,
+  options = {},
+): Promise<Consumer> {
+  const consumer = await kafka.consume(topic, "work", handler, options);
+  onTestFinished(() => consumer[Symbol.asyncDispose]());
+  await eventually(() => consumer.ready, { timeoutMs: 20_000 });
+  return consumer;
+}
+
+/** All records of a topic that decode as events, as far as they are there now. */
+async function readAll(kafka: Kafka, topic: EventTopic) {
+  const seen: Followed<typeof EventSchema>[] = [];
+  const follower = await kafka.follow(topic, { from: "start" }, (some) => seen.push(...some));
+  await follower.caughtUp;
+  await follower[Symbol.asyncDispose]();
+  return seen;
+}
+
+const deadLettersOf = (topic: EventTopic): EventTopic => ({
+  ...topic,
+  name: `${topic.name}.work.dead`,
+  partitions: 1,
+});
+
+const textOf = (event: Event): string =>
+  event.action.case === "chatMessage" ? (event.action.value.content?.text ?? "") : "";
+const allDone = (events: readonly unknown[]) => events.map(() => done);
+const sumOfLag = async ({ kafka, topic }: Pick<Opened, "kafka" | "topic">) => {
+  const lags = await kafka.lag({ work: [topic] });
+  return lags.reduce((sum, { lag }) => sum + lag, 0);
+};
+
+describe("publish and consume", () => {
+  test("what was published is worked once and then committed", async () => {
+    const opened = await open();
+    const worked: Event[] = [];
+    await consume(opened, async (events) => {
+      worked.push(...events);
+      return allDone(events);
+    });
+    const sent = Array.from({ length: 20 }, (_, at) => buildEvent({ text: `${at}` }));
+    await opened.publish(sent);
+    await eventually(() => worked.length === 20);
+    expect(new Set(worked.map(({ id }) => id))).toEqual(new Set(sent.map(({ id }) => id)));
+    await eventually(async () => (await sumOfLag(opened)) === 0);
+  });
+
+  test("a record reaches the handler in a few milliseconds", async () => {
+    const opened = await open();
+    const arrived = new Map<string, number>();
+    await consume(opened, async (events) => {
+      for (const { id } of events) arrived.set(id, performance.now());
+      return allDone(events);
+    });
+    const waits: number[] = [];
+    for (let at = 0; at < 30; at++) {
+      const event = buildEvent();
+      const sentAt = performance.now();
+      await opened.publish([event]);
+      await eventually(() => arrived.has(event.id));
+      waits.push((arrived.get(event.id) ?? 0) - sentAt);
+    }
+    waits.sort((a, b) => a - b);
+    expect(waits[15]).toBeLessThan(100); // 3 ms on an idle machine
+  });
+
+  test("what was published before the group existed is worked from the first record on", async () => {
+    const opened = await open();
+    await opened.publish([buildEvent(), buildEvent()]);
+    expect(await sumOfLag(opened)).toBe(2);
+    let worked = 0;
+    await consume(opened, async (events) => {
+      worked += events.length;
+      return allDone(events);
+    });
+    await eventually(() => worked === 2);
+  });
+
+  test("records of one key are worked in the order they were published, under load", async () => {
+    const opened = await open({ partitions: 6 });
+    const worked = new Map<string, number[]>();
+    await consume(opened, async (events) => {
+      for (const event of events) {
+        const channel = event.action.case === "chatMessage" ? event.action.value.channelId : "";
+        const list = worked.get(channel) ?? [];
+        list.push(Number(textOf(event)));
+        worked.set(channel, list);
+      }
+      return allDone(events);
+    });
+    const channels = Array.from({ length: 20 }, () => randomUUID());
+    await Promise.all(
+      channels.flatMap((channelId) =>
+        Array.from({ length: 250 }, (_, at) =>
+          opened.publish([buildEvent({ channelId, text: `${at}` })]),
+        ),
+      ),
+    );
+    const expected = Array.from({ length: 250 }, (_, at) => at);
+    await eventually(() => [...worked.values()].flat().length >= 5_000, { timeoutMs: 20_000 });
+    for (const channelId of channels) expect(worked.get(channelId)).toEqual(expected);
+  });
+
+  test("chunks are bounded, and partitions are worked at the same time", async () => {
+    const opened = await open({ partitions: 4 });
+    await opened.publish(Array.from({ length: 400 }, () => buildEvent()));
+    let largest = 0;
+    let worked = 0;
+    let running = 0;
+    let together = 0;
+    const gate = Promise.withResolvers<void>();
+    const handler: EventHandler = async (events) => {
+      largest = Math.max(largest, events.length);
+      together = Math.max(together, ++running);
+      await gate.promise;
+      running--;
+      worked += events.length;
+      return allDone(events);
+    };
+    await consume(opened, handler, { chunkMax: 30, partitionsAtOnce: 3 });
+    await eventually(() => running === 3);
+    gate.resolve();
+    await eventually(() => worked === 400);
+    expect(largest).toBe(30);
+    expect(together).toBe(3);
+  });
+
+  test("members share the partitions, and take over from one that leaves", async () => {
+    const opened = await open({ partitions: 4 });
+    const worked = { first: 0, second: 0 };
+    const first = await consume(opened, async (events) => {
+      worked.first += events.length;
+      return allDone(events);
+    });
+    const other = { kafka: await opened.openDoor(), topic: opened.topic };
+    await consume(other, async (events) => {
+      worked.second += events.length;
+      return allDone(events);
+    });
+    await eventually(() => first.ready);
+    const publishSome = () => opened.publish(Array.from({ length: 200 }, () => buildEvent()));
+    await publishSome();
+    await eventually(() => worked.first + worked.second === 200);
+    expect(worked.first).toBeGreaterThan(0);
+    expect(worked.second).toBeGreaterThan(0);
+    await first[Symbol.asyncDispose]();
+    const before = worked.first;
+    await publishSome();
+    await eventually(() => worked.first + worked.second === 400, { timeoutMs: 20_000 });
+    expect(worked.first).toBe(before);
+  });
+
+  test("close finishes the running chunk and commits it; the rest is left for the next member", async () => {
+    const opened = await open({ partitions: 1 });
+    await opened.publish(Array.from({ length: 10 }, (_, at) => buildEvent({ text: `${at}` })));
+    const first: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const consumer = await consume(
+      opened,
+      async (events, { signal }) => {
+        first.push(...events.map(textOf));
+        if (!signal.aborted) signal.addEventListener("abort", () => gate.resolve());
+        await gate.promise;
+        return allDone(events);
+      },
+      { chunkMax: 4 },
+    );
+    await eventually(() => first.length === 4);
+    await consumer[Symbol.asyncDispose]();
+    expect(consumer.ready).toBe(false);
+    expect(await sumOfLag(opened)).toBe(6);
+    const second: string[] = [];
+    await consume(opened, async (events) => {
+      second.push(...events.map(textOf));
+      return allDone(events);
+    });
+    await eventually(() => second.length === 6);
+    expect([...first, ...second]).toEqual(Array.from({ length: 10 }, (_, at) => `${at}`));
+  });
+});
+
+describe("outcomes", () => {
+  test("poison goes to the dead letter with its reason, its neighbours are worked", async () => {
+    const opened = await open({ partitions: 1 });
+    const worked: string[] = [];
+    await consume(opened, async (events) => {
+      if (events.some((event) => textOf(event) === "poison")) {
+        throw new AppError("invalid_argument", "bad_row", "The row is bad.");
+      }
+      worked.push(...events.map(textOf));
+      return allDone(events);
+    });
+    const poison = buildEvent({ text: "poison" });
+    await opened.publish([buildEvent({ text: "a" }), poison, buildEvent({ text: "b" })]);
+    await eventually(() => worked.length === 2);
+    expect(worked).toEqual(["a", "b"]);
+    await eventually(async () => (await sumOfLag(opened)) === 0);
+    const buried = await readAll(opened.kafka, deadLettersOf(opened.topic));
+    expect(buried.map(({ value }) => value?.id)).toEqual([poison.id]);
+  });
+
+  test("what cannot be decoded goes to the dead letter as it is", async () => {
+    const opened = await open({ partitions: 1 });
+    const worked: string[] = [];
+    await consume(opened, async (events) => {
+      worked.push(...events.map(({ id }) => id));
+      return allDone(events);
+    });
+    const { name } = opened.topic;
+    await opened.kafka.publishRaw([{ topic: name, key: "k", value: Buffer.from([0xff, 0xff, 1]) }]);
+    const event = buildEvent();
+    await opened.publish([event]);
+    await eventually(() => worked.length === 1);
+    expect(worked).toEqual([event.id]);
+    await eventually(async () => (await sumOfLag(opened)) === 0);
+    expect(opened.lines.some(({ msg }) => msg === "log.undecodable")).toBe(true);
+  });
+
+  test("each record has its own: done, dropped, dead, and again after a pause", async () => {
+    const opened = await open({ partitions: 1 });
+    const seen: string[] = [];
+    let tries = 0;
+    await consume(opened, async (events) =>
+      events.map((event) => {
+        const text = textOf(event);
+        seen.push(text);
+        if (text === "drop") return drop("not_ours");
+        if (text === "dead") return dead("too_old");
+        if (text === "retry" && ++tries < 3) return retry("locked");
+        return done;
+      }),
+    );
+    await opened.publish(["done", "drop", "dead", "retry"].map((text) => buildEvent({ text })));
+    await eventually(async () => (await sumOfLag(opened)) === 0);
+    expect(seen.filter((text) => text === "retry")).toHaveLength(3);
+    expect(seen.filter((text) => text !== "retry")).toEqual(["done", "drop", "dead"]);
+    const buried = await readAll(opened.kafka, deadLettersOf(opened.topic));
+    expect(buried.map(({ value }) => value && textOf(value))).toEqual(["dead"]);
+  });
+
+  test("while the world is away a chunk waits, other partitions go on, nothing is buried", async () => {
+    const opened = await open({ partitions: 2 });
+    let away = true;
+    const worked: string[] = [];
+    await consume(
+      opened,
+      async (events) => {
+        if (away && events.some((event) => textOf(event) === "blocked")) {
+          throw new AppError("unavailable", "database_unavailable", "Not now.");
+        }
+        worked.push(...events.map(textOf));
+        return allDone(events);
+      },
+      { partitionsAtOnce: 1 },
+    );
+    await opened.publish([buildEvent({ text: "blocked" })]);
+    for (let at = 0; at < 40; at++) await opened.publish([buildEvent({ text: "free" })]);
+    await eventually(() => worked.includes("free")); // those of the other partition
+    expect(worked).not.toContain("blocked");
+    away = false;
+    await eventually(() => worked.length === 41);
+    const buried = await readAll(opened.kafka, deadLettersOf(opened.topic));
+    expect(buried).toEqual([]);
+  });
+});
+
+describe("follow", () => {
+  test("from the start it has everything once it caught up, tombstones too", async () => {
+    const { kafka, topic, publish } = await open();
+    const events = Array.from({ length: 50 }, () => buildEvent());
+    await publish(events);
+    await kafka.publishRaw([
+      { topic: topic.name, key: "gone", value: null },
+      { topic: topic.name, key: "odd", value: Buffer.from([0xff, 0xff, 1]) },
+    ]);
+    const seen = await readAll(kafka, topic);
+    expect(seen.filter(({ value }) => value !== null)).toHaveLength(50);
+    expect(seen.filter(({ value }) => value === null).map(({ key }) => key)).toEqual(["gone"]);
+    expect(seen.every(({ key }) => key !== "odd")).toBe(true);
+  });
+
+  test("an empty topic is caught up with at once", async () => {
+    const { kafka, topic } = await open();
+    expect(await readAll(kafka, topic)).toEqual([]);
+  });
+
+  test("from now on it has what comes after, in order within a partition", async () => {
+    const { kafka, topic, publish } = await open();
+    await publish([buildEvent({ text: "before" })]);
+    const seen: Followed<typeof EventSchema>[] = [];
+    const follower = await kafka.follow(topic, { from: "now" }, (some) => seen.push(...some));
+    onTestFinished(() => follower[Symbol.asyncDispose]());
+    await follower.caughtUp;
+    await eventually(() => follower.ready);
+    await publish(Array.from({ length: 100 }, (_, at) => buildEvent({ text: `${at}` })));
+    await eventually(() => seen.length === 100);
+    expect(seen.some(({ value }) => value && textOf(value) === "before")).toBe(false);
+    for (const [, list] of Map.groupBy(seen, ({ partition }) => partition)) {
+      const offsets = list.map(({ offset }) => Number(offset));
+      expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+    }
+  });
+});
+
+describe("traces", () => {
+  test("one record continues the trace that wrote it; several have a root of their own with links", async () => {
+    using recorder = recordSpans();
+    const { spans } = recorder;
+    const opened = await open({ partitions: 1 });
+    const contexts: unknown[] = [];
+    await consume(opened, async (events, { trace }) => {
+      contexts.push(trace?.spanId);
+      return allDone(events);
+    });
+    const named = (name: string) =>
+      spans.filter((span) => span.name === `${name} ${opened.topic.name}`);
+    await opened.publish([buildEvent()]);
+    await eventually(() => named("commit").length === 1);
+    const [send, poll, work, commit] = ["send", "poll", "process", "commit"].map(
+      (n) => named(n)[0],
+    );
+    expect(work?.parent?.spanId).toBe(send?.context.spanId);
+    expect(work?.context.traceId).toBe(send?.context.traceId);
+    expect(work?.links.map(({ spanId }) => spanId)).toEqual([
+      send?.context.spanId,
+      poll?.context.spanId,
+    ]);
+    expect(poll?.parent).toBeUndefined();
+    expect(commit?.parent?.spanId).toBe(poll?.context.spanId);
+    expect([send, poll, work, commit].map((span) => span?.kind)).toEqual([
+      "producer",
+      "client",
+      "consumer",
+      "client",
+    ]);
+    expect(contexts).toEqual([work?.context.spanId]);
+
+    await opened.publish([buildEvent(), buildEvent()]);
+    await eventually(() => named("process").length === 2);
+    const batch = named("process")[1];
+    expect(batch?.parent).toBeUndefined();
+    expect(batch?.links).toHaveLength(3); // two records of one send, and the poll
+    expect(batch?.attributes["messaging.batch.message_count"]).toBe(2);
+  });
+});
+
+describe("provisioning", () => {
+  test("a second run changes nothing; a topic that differs is named with each fault", async () => {
+    const { topic, brokers, log } = await open();
+    await provisionTopics({ brokers, topics: [topic], groups: { work: [topic] }, log });
+    const other = { ...topic, partitions: 5, retention: { ms: 1_000 } };
+    const failure = await provisionTopics({ brokers, topics: [other], groups: {}, log }).then(
+      () => undefined,
+      AppError.from,
+    );
+    expect(failure?.reason).toBe("topics_differ");
+    expect(failure?.message).toContain("has 3 partitions, not 5");
+    expect(failure?.message).toContain("retention.ms=604800000, not 1000");
+  });
+});
+
+describe("when the broker is away", () => {
+  test("the door opens all the same, says that it is not ready, and refuses in time", async () => {
+    const { log } = createCollectedLog();
+    const kafka = await openKafka({
+      brokers: ["127.0.0.1:9"],
+      clientId: "test",
+      log,
+      publishTimeoutMs: 500,
+    });
+    onTestFinished(() => kafka[Symbol.asyncDispose]());
+    expect(kafka.ready).toBe(false);
+    const publish = kafka.publisher(topics.chatRequested);
+    const failure = await publish([buildEvent()]).then(() => undefined, AppError.from);
+    expect(failure?.reason).toBe("log_unavailable");
+  });
+
+  test("killed and started again: all that was acknowledged is there once and in order, and the rest goes on", {
+    timeout: 120_000,
+  }, async () => {
+    const broker = await startBroker();
+    const opened = await open({ partitions: 4, brokers: [broker.address] });
+    const worked = new Set<string>();
+    const consumer = await consume(opened, async (events) => {
+      for (const { id } of events) worked.add(id);
+      return allDone(events);
+    });
+    const live: string[] = [];
+    const follower = await opened.kafka.follow(opened.topic, { from: "now" }, (some) => {
+      for (const { value } of some) if (value) live.push(value.id);
+    });
+    onTestFinished(() => follower[Symbol.asyncDispose]());
+    await follower.caughtUp;
+
+    const load = startLoad(opened, 16);
+    await eventually(() => load.acked.length > 500);
+    broker.kill();
+    await eventually(() => !opened.kafka.ready);
+    await broker.start();
+    const backAt = Date.now();
+    const ackedBefore = load.acked.length;
+    await eventually(() => load.acked.length > ackedBefore + 100, { timeoutMs: 30_000 });
+    expect(Date.now() - backAt).toBeLessThan(10_000);
+    await load.stop();
+
+    const seen = await readAll(opened.kafka, opened.topic);
+    const ids = seen.map(({ value }) => value?.id ?? "");
+    const present = new Set(ids);
+    expect(ids).toHaveLength(present.size); // none twice
+    expect(load.acked.filter((id) => !present.has(id))).toEqual([]);
+    for (const [, list] of Map.groupBy(seen, ({ key }) => key)) {
+      const numbers = list.map(({ value }) => Number(value && textOf(value)));
+      expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    }
+    await eventually(() => ids.every((id) => worked.has(id)), { timeoutMs: 30_000 });
+    await eventually(() => consumer.ready && follower.ready && opened.kafka.ready);
+    await eventually(() => live.length >= present.size);
+    expect(live).toHaveLength(present.size);
+    expect(await eventually(() => sumOfLag(opened))).toBe(0);
+  });
+
+  test("frozen: callers are refused at their deadline, and it goes on by itself afterwards", {
+    timeout: 60_000,
+  }, async () => {
+    const broker = await startBroker();
+    const { topic, log } = await open({ brokers: [broker.address] });
+    const kafka = await openKafka({
+      brokers: [broker.address],
+      clientId: "test",
+      log,
+      publishTimeoutMs: 1_000,
+    });
+    onTestFinished(() => kafka[Symbol.asyncDispose]());
+    const publish = kafka.publisher(topic);
+    await publish([buildEvent()]);
+    const live: string[] = [];
+    const follower: Follower = await kafka.follow(topic, { from: "now" }, (some) => {
+      for (const { value } of some) if (value) live.push(value.id);
+    });
+    onTestFinished(() => follower[Symbol.asyncDispose]());
+    await follower.caughtUp;
+    broker.freeze();
+    const startedAt = Date.now();
+    const failure = await publish([buildEvent()]).then(() => undefined, AppError.from);
+    expect(failure?.reason).toBe("log_unavailable");
+    expect(Date.now() - startedAt).toBeLessThan(3_000);
+    broker.thaw();
+    const event = buildEvent();
+    await eventually(() => publish([event]), { timeoutMs: 15_000 });
+    await eventually(() => live.includes(event.id));
+  });
+});
+
+/** A broker of its own, to be killed. */
+async function startBroker() {
+  const folder = await mkdtemp(join(tmpdir(), "headgate-broker-"));
+  const ports = await claimPorts(join(folder, "ports.json"), ["broker", "controller"]);
+  const part = await prepareKafka(
+    { folder, logFolder: folder, runFolder: folder, throwaway: true, report() {} },
+    ports,
+  );
+  onTestFinished(async () => {
+    await part.process.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  await part.process.start();
+  return {
+    address: part.address,
+    kill: () => part.process.kill("SIGKILL"),
+    freeze: () => part.process.kill("SIGSTOP"),
+    thaw: () => part.process.kill("SIGCONT"),
+    /** Resolves when it serves again. */
+    start: () => part.process.start(),
+  };
+}
+
+/** Callers that publish one event after the other, each with numbers in a channel of its own; stops when told. */
+function startLoad({ publish }: Pick<Opened, "publish">, callerCount: number) {
+  const acked: string[] = [];
+  let stopped = false;
+  const callers = Array.from({ length: callerCount }, async () => {
+    const channelId = randomUUID();
+    for (let number = 0; !stopped; number++) {
+      const event = buildEvent({ channelId, text: `${number}` });
+      const isAcked = await publish([event]).then(
+        () => true,
+        () => false,
+      );
+      if (isAcked) acked.push(event.id);
+    }
+  });
+  return {
+    acked,
+    async stop() {
+      stopped = true;
+      await Promise.all(callers);
+    },
+  };
+}

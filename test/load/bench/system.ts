@@ -1,0 +1,89 @@
+/** The system under the bench: started for it with throwaway data, watched by following chat.posted. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openKafka, provisionTopics } from "@headgate/kit/kafka";
+import { createLog } from "@headgate/kit/log";
+import { type System, startSystem } from "@headgate/local/system";
+import { groups, topics } from "@headgate/proto/topics";
+import { floorTopic } from "../floors/topic.ts";
+
+/** What the runs need of it. */
+export type BenchSystem = AsyncDisposable & {
+  readonly port: number;
+  readonly kafkaBrokers: string;
+  /** Where each service shows /metrics. */
+  readonly opsUrls: System["opsUrls"];
+  /** Paths of the demo's hooks without limits. */
+  readonly paths: { readonly headgate: string; readonly mattermost: string };
+  /** Every process that has a part in the way of an event. */
+  processes(): { name: string; pid: number }[];
+  /** Resolves when nothing waits in chat.requested. @throws Error after two minutes */
+  drained(): Promise<void>;
+  /** Tells the text of each message as it becomes readable, with the moment; returns the end of it. */
+  onReadable(listener: (text: string, at: number) => void): () => void;
+};
+
+const DRAIN_TIMEOUT_MS = 120_000;
+
+/** Starts it, with telemetry off unless `env` asks for it by OTEL_*. */
+export async function openBenchSystem(env: NodeJS.ProcessEnv = process.env): Promise<BenchSystem> {
+  await using scope = new AsyncDisposableStack();
+  const dataDir = await mkdtemp(join(tmpdir(), "headgate-bench-"));
+  scope.defer(() => rm(dataDir, { recursive: true, force: true }));
+  const report = (line: string) => void process.stderr.write(`  ${line}\n`);
+  const system = scope.use(
+    await startSystem({
+      dataDir,
+      port: 0,
+      throwaway: true,
+      logLevel: "warn",
+      env,
+      report,
+    }),
+  );
+  const log = createLog({ service: "bench", level: "error" });
+  const brokers = system.parts.kafkaBrokers;
+  await provisionTopics({ brokers, topics: [floorTopic], groups: {}, log });
+  const kafka = scope.use(await openKafka({ brokers, clientId: "bench", log }));
+
+  const listeners = new Set<(text: string, at: number) => void>();
+  const follower = scope.use(
+    await kafka.follow(topics.chatPosted, { from: "now" }, (records) => {
+      const at = performance.now();
+      for (const { value } of records) {
+        const text = value?.message?.content?.text ?? "";
+        for (const listener of listeners) listener(text, at);
+      }
+    }),
+  );
+  await follower.caughtUp;
+
+  const open = scope.move();
+  return {
+    port: Number(new URL(system.url).port),
+    kafkaBrokers: brokers.join(","),
+    opsUrls: system.opsUrls,
+    paths: {
+      headgate: new URL(system.demo.hooks.headgate).pathname,
+      mattermost: new URL(system.demo.hooks.mattermost).pathname,
+    },
+    processes() {
+      const all = [...Object.values(system.services), ...Object.values(system.parts.processes)];
+      return all.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
+    },
+    async drained() {
+      const deadline = performance.now() + DRAIN_TIMEOUT_MS;
+      while ((await kafka.lag(groups)).some(({ lag }) => lag > 0)) {
+        if (performance.now() > deadline) throw new Error("chat does not catch up");
+        await sleep(100);
+      }
+    },
+    onReadable(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}

@@ -1,0 +1,29 @@
+/** Waiting for what will be so in a moment: polling with a deadline instead of a sleep. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+const POLL_FIRST_MS = 5;
+const POLL_MOST_MS = 200;
+
+/**
+ * Runs `check` until it neither throws nor returns false, and returns what it returned.
+ * @throws what the last try threw, or an Error saying that it stayed false, after `timeoutMs` (10 s)
+ */
+export async function eventually<T>(
+  check: () => T | Promise<T>,
+  options: { timeoutMs?: number } = {},
+): Promise<T> {
+  const timeoutMs = options.timeoutMs ?? 10_000;
+  const deadline = Date.now() + timeoutMs;
+  let failure: unknown;
+  for (let pauseMs = POLL_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, POLL_MOST_MS)) {
+    try {
+      const value = await check();
+      if (value !== false) return value;
+      failure = new Error(`it was still false after ${timeoutMs} ms`);
+    } catch (thrown) {
+      failure = thrown;
+    }
+    if (Date.now() + pauseMs > deadline) throw failure;
+    await sleep(pauseMs);
+  }
+}
