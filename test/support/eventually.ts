@@ -5,7 +5,7 @@ const POLL_FIRST_MS = 5;
 const POLL_MOST_MS = 200;
 
 /**
- * Runs `check` until it neither throws nor returns false, and returns what it returned.
+ * Runs `check` until it neither throws nor returns false, and returns what it returned: 0 and "" count as an answer.
  * @throws what the last try threw, or an Error saying that it stayed false, after `timeoutMs` (10 s)
  */
 export async function eventually<T>(
