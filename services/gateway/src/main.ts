@@ -29,6 +29,7 @@ import { createReadable } from "./readable.ts";
 import { createGate } from "./service.ts";
 import { readSource } from "./source.ts";
 import { createStatus, PROBE_MS } from "./status.ts";
+import { createTail } from "./tail.ts";
 
 const VERSION = "0.1.0";
 /** ms until an event that the log does not acknowledge is refused. */
@@ -59,8 +60,14 @@ await runService("gateway", async ({ log, env }) => {
   void changes.caughtUp.then(() => {
     isCaughtUp = true;
   });
-  const readable = createReadable({ getMessages, epoch: randomBytes(6).toString("hex") });
-  const posted = scope.use(await kafka.follow(postedTail, { from: "now" }, readable.apply));
+  const tail = scope.use(
+    createTail({
+      follow: () => kafka.follow(postedTail, { from: "now" }, (records) => readable.apply(records)),
+      onStopped: () => readable.skip(),
+    }),
+  );
+  const epoch = randomBytes(6).toString("hex");
+  const readable = createReadable({ getMessages, hold: tail.hold, epoch });
 
   const load = createLoad();
   gauge(OUR_METRIC.gatewayWaiting, () => load.waiting, {
@@ -117,7 +124,7 @@ await runService("gateway", async ({ log, env }) => {
     await openHealth({
       host,
       port: config.opsPort,
-      checks: { log: () => kafka.ready, directory: () => isCaughtUp, posted: () => posted.ready },
+      checks: { log: () => kafka.ready, directory: () => isCaughtUp, tail: () => tail.ready },
       log,
     }),
   );

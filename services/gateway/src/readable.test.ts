@@ -22,7 +22,8 @@ function announce(
 }
 
 function open(options: Partial<Parameters<typeof createReadable>[0]> = {}) {
-  return createReadable({ getMessages: nobody, epoch: "e", ...options });
+  const hold = () => ({ live: undefined, release: () => {} });
+  return createReadable({ getMessages: nobody, hold, epoch: "e", ...options });
 }
 
 test("a wait ends with the messages in the order asked, whenever they were announced", async () => {
@@ -47,6 +48,41 @@ test("a wait asks chat itself when the tail is behind", async () => {
   const message: Message = create(MessageSchema, { id: createId() });
   const readable = open({ getMessages: async () => [message] });
   expect(await readable.awaitReadable([message.id], 50)).toEqual([message]);
+});
+
+test("a wait that finds the tail asleep asks chat as soon as the tail is live, and lets go of it", async () => {
+  const message: Message = create(MessageSchema, { id: createId() });
+  let holds = 0;
+  const hold = () => {
+    holds += 1;
+    const release = () => {
+      holds -= 1;
+    };
+    return { live: Promise.resolve(), release };
+  };
+  const readable = open({ getMessages: async () => [message], hold });
+  const wait = readable.awaitReadable([message.id], 60_000);
+  expect(holds).toBe(1);
+  expect(await wait).toEqual([message]);
+  expect(holds).toBe(0);
+});
+
+test("what was skipped is a gap, and what comes after it is not", () => {
+  const readable = open();
+  readable.apply([announce({ id: createId() })]);
+  const before = readable.cursor();
+  readable.skip();
+  const after = readable.cursor();
+  const id = createId();
+  readable.apply([announce({ id })]);
+  expect(readable.since(before)).toMatchObject({
+    isGap: true,
+    announcements: [{ message: { id } }],
+  });
+  expect(readable.since(after)).toMatchObject({
+    isGap: false,
+    announcements: [{ message: { id } }],
+  });
 });
 
 test("an announcement that comes again is shown once; an edit is shown", () => {

@@ -1,10 +1,11 @@
 /**
- * The tail of chat.posted.v1: tells waiters when their messages can be read, and keeps the last ones for the live
- * stream. The same announcement may come again (its consumer repeats after a crash); it is shown once.
+ * What the tail of chat.posted.v1 brings: tells waiters when their messages can be read, and keeps the last ones for
+ * the live stream. The same announcement may come again (its consumer repeats after a crash); it is shown once.
  */
 import { AppError } from "@headgate/kit/errors";
 import { Change, type Message } from "@headgate/proto/chat/v1/chat";
 import { readId, readPosted, type Unread } from "./posted.ts";
+import type { Hold } from "./tail.ts";
 
 /** One announcement in the order this process saw it. */
 export type Announcement = {
@@ -19,8 +20,6 @@ export type Announcement = {
 export type LiveFeed = {
   /** Names the place after the newest announcement. */
   cursor(): string;
-  /** Names the place after the newest announcement. */
-  cursor(): string;
   /** The announcements after a cursor that are still kept; `isGap`: some in between are not known here (any more). */
   since(cursor: string): {
     readonly announcements: readonly Announcement[];
@@ -28,12 +27,16 @@ export type LiveFeed = {
   };
   /** Calls back with each new announcement, at once; returns the way to stop. The listener must not throw. */
   subscribe(listener: (announcement: Announcement) => void): () => void;
+  /** Keeps the tail read. What the rest of this says holds once `live` has resolved, and until the release. */
+  hold(): Hold;
 };
 
-/** The tail. */
+/** The announcements. */
 export type Readable = LiveFeed & {
   /** Takes records in the order of their partition. Never throws. */
   apply(records: readonly { readonly value: Unread | null }[]): void;
+  /** Between what was applied and what will be, some may be missing: cursors of before are gaps from now on. */
+  skip(): void;
   /** The messages of these ids, in their order, once all are readable; undefined when the deadline passes first. */
   awaitReadable(
     ids: readonly string[],
@@ -45,7 +48,7 @@ export type Readable = LiveFeed & {
 const KEPT_MAX = 10_000;
 /** Callers that may wait at once; more are told at once that the wait is over. */
 const WAITING_MAX = 10_000;
-/** Shares of a wait after which chat itself is asked, in case the tail is behind. */
+/** Shares of a wait after which chat itself is asked, in case the tail is behind or away. */
 const ASK_AT = [0.4, 0.85];
 
 /** What is kept of an announcement; it is decoded when somebody wants it. */
@@ -57,32 +60,43 @@ type Waiter = {
   readonly finish: () => void;
 };
 
-/** Makes the tail. `epoch` tells this process's cursors from those of others. */
+/** No announcements yet. `hold` is the tail's; `epoch` tells this process's cursors from those of others. */
 export function createReadable({
   getMessages,
+  hold,
   epoch,
   keptMax = KEPT_MAX,
 }: {
   getMessages: (ids: readonly string[]) => Promise<readonly Message[]>;
+  hold: () => Hold;
   epoch: string;
   keptMax?: number;
 }): Readable {
-  const ring: Kept[] = [];
+  let ring: Kept[] = [];
   const latest = new Map<string, Kept>();
   const waiters = new Map<string, Set<Waiter>>();
   const listeners = new Set<(announcement: Announcement) => void>();
   let sequence = 0;
+  /** Of the last skip: it has a number of its own, which no announcement has. */
+  let skippedAt = 0;
   let waiting = 0;
 
   return {
     apply(records) {
       for (const { value } of records) if (value) see(value);
     },
+    skip() {
+      sequence += 1;
+      skippedAt = sequence;
+      ring = [];
+      latest.clear();
+    },
+    hold,
     cursor: () => `${epoch}-${sequence}`,
     since(cursor) {
       const [, from, at] = /^([^-]+)-(\d{1,15})$/.exec(cursor) ?? [];
       const after = Number(at);
-      const first = sequence - Math.min(sequence, keptMax) + 1;
+      const first = Math.max(sequence - keptMax, skippedAt) + 1;
       if (from !== epoch || after > sequence) {
         return { announcements: [], isGap: true };
       }
@@ -161,9 +175,13 @@ export function createReadable({
       if (set) set.add(waiter);
       else waiters.set(id, new Set([waiter]));
     }
+    const { live, release } = hold();
+    // What was announced before the tail was live is not in it.
+    void live?.then(() => ask(waiter));
     const timers = ASK_AT.map((share) => setTimeout(() => void ask(waiter), deadlineMs * share));
     timers.push(setTimeout(resolve, deadlineMs));
     await promise;
+    release();
     waiting -= 1;
     for (const timer of timers) clearTimeout(timer);
     for (const id of asked) {
@@ -174,6 +192,7 @@ export function createReadable({
   }
 
   async function ask(waiter: Waiter): Promise<void> {
+    if (waiter.missing.size === 0) return;
     try {
       for (const message of await getMessages([...waiter.missing])) give(waiter, message);
     } catch (thrown) {

@@ -74,7 +74,7 @@ async function runStep(system: BenchSystem, rate: number, seconds: number) {
   let readable = 0;
   let serial = 0;
   const run = `${rate}-${Date.now()}`;
-  const stop = system.onReadable((text, at) => {
+  await using _watch = await system.followReadable((text, at) => {
     const mark = text.slice(0, text.indexOf(" "));
     const dueAt = dueAtOf.get(mark);
     if (dueAt === undefined) return;
@@ -103,6 +103,5 @@ async function runStep(system: BenchSystem, rate: number, seconds: number) {
   const readableInTime = readable;
   const behind = accepted - readable;
   for (let waited = 0; readable < accepted && waited < 60_000; waited += 50) await sleep(50);
-  stop();
   return { accepted, behind, readableInTime, durations };
 }

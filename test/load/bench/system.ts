@@ -1,4 +1,4 @@
-/** The system under the bench: started for it with throwaway data, watched by following chat.posted. */
+/** The system under the bench: started for it with throwaway data, watched by following chat.posted where asked. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,8 +21,8 @@ export type BenchSystem = AsyncDisposable & {
   processes(): { name: string; pid: number }[];
   /** Resolves when nothing waits in chat.requested. @throws Error after two minutes */
   drained(): Promise<void>;
-  /** Tells the text of each message as it becomes readable, with the moment; returns the end of it. */
-  onReadable(listener: (text: string, at: number) => void): () => void;
+  /** Tells the text of each message as it becomes readable, with the moment, until it is disposed. */
+  followReadable(listener: (text: string, at: number) => void): Promise<AsyncDisposable>;
 };
 
 const DRAIN_TIMEOUT_MS = 120_000;
@@ -48,18 +48,6 @@ export async function openBenchSystem(env: NodeJS.ProcessEnv = process.env): Pro
   await provisionTopics({ brokers, topics: [floorTopic], groups: {}, log });
   const kafka = scope.use(await openKafka({ brokers, clientId: "bench", log }));
 
-  const listeners = new Set<(text: string, at: number) => void>();
-  const follower = scope.use(
-    await kafka.follow(topics.chatPosted, { from: "now" }, (records) => {
-      const at = performance.now();
-      for (const { value } of records) {
-        const text = value?.message?.content?.text ?? "";
-        for (const listener of listeners) listener(text, at);
-      }
-    }),
-  );
-  await follower.caughtUp;
-
   const open = scope.move();
   return {
     port: Number(new URL(system.url).port),
@@ -80,9 +68,13 @@ export async function openBenchSystem(env: NodeJS.ProcessEnv = process.env): Pro
         await sleep(100);
       }
     },
-    onReadable(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
+    async followReadable(listener) {
+      const follower = await kafka.follow(topics.chatPosted, { from: "now" }, (records) => {
+        const at = performance.now();
+        for (const { value } of records) listener(value?.message?.content?.text ?? "", at);
+      });
+      await follower.caughtUp;
+      return follower;
     },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };

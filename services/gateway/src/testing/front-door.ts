@@ -71,7 +71,11 @@ export async function openTestDoor(dialects: readonly Dialect[]) {
   put({ case: "user", value: bot });
   put({ case: "channel", value: channel });
 
-  const readable = createReadable({ getMessages: async () => [], epoch: "test" });
+  const readable = createReadable({
+    getMessages: async () => [],
+    hold: () => ({ live: undefined, release: () => {} }),
+    epoch: "test",
+  });
   const load = createLoad();
   const isFull = load.isFull;
   const gate = createGate({

@@ -36,6 +36,8 @@ export type Feed = {
   };
   /** Calls back with each new announcement, at once; returns the way to stop. The listener must not throw. */
   subscribe(listener: (announcement: Announcement) => void): () => void;
+  /** Keeps it fed. Nothing is missed from when `live` has resolved (undefined: already) until the release. */
+  hold(): { readonly live: Promise<void> | undefined; release(): void };
 };
 
 /** A message that became readable, or changed. */

@@ -67,6 +67,9 @@ export async function openApi(managed: Managed = {}) {
     admission: {} as Partial<Admission>,
     messages: [] as Message[],
     gone: new Set<string>(),
+    /** Streams that keep the feed fed, and whether it has to begin first. */
+    holds: 0,
+    live: undefined as Promise<void> | undefined,
   };
   const accepted: Event[] = [];
   const asked: { method: string; request: unknown }[] = [];
@@ -179,6 +182,15 @@ export async function openApi(managed: Managed = {}) {
       subscribe(listener) {
         listeners.add(listener);
         return () => listeners.delete(listener);
+      },
+      hold() {
+        world.holds += 1;
+        return {
+          live: world.live,
+          release: () => {
+            world.holds -= 1;
+          },
+        };
       },
     },
     onRegistryChange(listener) {

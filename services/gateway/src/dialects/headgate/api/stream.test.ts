@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { createId } from "@headgate/kit/ids";
 import { Change } from "@headgate/proto/chat/v1/chat";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { messageOf, openApi, TOKEN } from "./fake-api.ts";
 
 type Api = Awaited<ReturnType<typeof openApi>>;
@@ -52,6 +52,21 @@ test("shows messages of channels that the reader may see, and no others", async 
   expect(await stream.next()).toMatchObject({ event: "message", id: "e-1", data: { id: seen.id } });
   expect(await stream.next()).toMatchObject({ event: "message_edited" });
   await stream.cancel();
+});
+
+test("begins once nothing can be missed any more, and keeps the feed fed until it ends", async () => {
+  await using api = await openApi();
+  const live = Promise.withResolvers<void>();
+  api.world.live = live.promise;
+  const opening = listen(api);
+  await vi.waitFor(() => expect(api.world.holds).toBe(1));
+  expect(api.listeners.size).toBe(0);
+  live.resolve();
+  const stream = await opening;
+  expect(await stream.next()).toMatchObject({ event: "ready" });
+  expect(api.listeners.size).toBe(1);
+  await stream.cancel();
+  await vi.waitFor(() => expect(api.world.holds).toBe(0));
 });
 
 test("lets go of a reader that ends its half of the connection", async () => {

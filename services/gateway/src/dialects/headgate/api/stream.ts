@@ -1,5 +1,6 @@
 /** GET /stream: messages as they become readable, as server-sent events, to those who may read them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "@headgate/kit/errors";
 import { Change } from "@headgate/proto/chat/v1/chat";
 import { Type } from "typebox";
@@ -12,6 +13,8 @@ import { type AnyRoute, route } from "./route.ts";
 
 /** ms between heartbeats; with each the reader's rights are looked at again. */
 const HEARTBEAT_MS = 15_000;
+/** ms that the log may take until a first reader can be shown what comes. */
+const LIVE_MS = 5_000;
 /** ms after which a reader whose stream broke comes back. */
 const RETRY_MS = 2_000;
 /** Bytes that may wait for one slow reader before the stream is ended. */
@@ -81,14 +84,19 @@ export function createStreamRoutes(deps: Deps): AnyRoute[] {
           const message = "There are too many live streams.";
           throw new AppError("unavailable", "streams_full", message, { retryAfterMs: 5_000 });
         }
+        if (res.destroyed) return undefined; // the reader left while rights were looked at
         open += 1;
+        const { live, release } = deps.feed.hold();
         // The front door answers senders that end their half of a connection; a reader that does so has left.
         const leave = () => res.destroy();
         req.socket.once("end", leave);
         res.once("close", () => {
           open -= 1;
+          release();
           req.socket.off("end", leave);
         });
+        if (live) await becomeLive(live);
+        if (res.destroyed) return undefined;
         if (req.method === "HEAD") begin(res).end();
         else openStream({ deps, caller, wanted, allowed, lastId: lastIdOf(req), res });
         return undefined;
@@ -197,6 +205,14 @@ function openStream({
     allowed = new Set();
     res.end();
   }
+}
+
+/** @throws AppError unavailable `log_unavailable` */
+async function becomeLive(live: Promise<void>): Promise<void> {
+  const late = sleep(LIVE_MS, "late", { ref: false });
+  if ((await Promise.race([live, late])) !== "late") return;
+  const message = "The log did not answer in time.";
+  throw new AppError("unavailable", "log_unavailable", message, { retryAfterMs: 5_000 });
 }
 
 const NOTHING = { announcements: [], isGap: false };
