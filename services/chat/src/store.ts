@@ -80,6 +80,7 @@ export function createChatStore(db: Db): ChatStore {
     const drafts = messages.map(draftRow);
     const parameters = names.map((name) => drafts.map((draft) => draft[name]));
     const rows = await db.query<Pick<MessageRow, "id" | "position">>(INSERT, parameters, {
+      name: "insert-messages",
       summary: "INSERT chat.messages", // the statement itself begins with "with"
     });
     return new Map(rows.map((row) => [row.id, BigInt(row.position)]));

@@ -34,6 +34,11 @@ const PROBE_MS = 1_000;
 export type QueryOptions = {
   /** Span name and metric label: verb and table, `INSERT chat.messages`. Made from the text when absent. */
   summary?: string;
+  /**
+   * Name under which the statement stays prepared on each connection: one text each. For frequent statements whose
+   * planning costs more than their work; a statement without it is planned each time, for its own parameters.
+   */
+  name?: string;
 };
 
 /** Runs SQL. `bigint` columns come as strings, `timestamptz` as Dates, `jsonb` parsed, `bytea` as Buffers. */

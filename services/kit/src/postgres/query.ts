@@ -41,7 +41,7 @@ export function createRunner(url: string): Runner {
       // Several statements in one text (a transaction's beginning) are only possible without parameters.
       const result = await (parameters.length === 0
         ? client.query(text)
-        : client.query(text, [...parameters]));
+        : client.query({ name: options.name, text, values: [...parameters] }));
       // The caller names the shape of the rows that its statement returns.
       return result.rows as Row[];
     } catch (thrown) {
