@@ -13,6 +13,9 @@ const columns = `${names.filter((name) => name !== "weight").join(", ")}, positi
  * One batch. Ids already stored fall out first, so that a redelivery burns no positions; counters are bumped in the order
  * of their ids, so that two batches never wait for each other in a circle; rows are numbered as they came. An id that
  * another process stores at this very moment is left alone, and its position is then a gap.
+ *
+ * The statement stays planned. Known ids are looked up one by one, by a scalar subquery: as a join, a plan that was made
+ * while the table was small would read all of it for every batch ever after.
  */
 const INSERT = `
 with incoming as (
@@ -22,7 +25,7 @@ with incoming as (
          row_number() over (partition by channel_id order by place) as rank,
          count(*) over (partition by channel_id) as total
     from incoming
-   where not exists (select from chat.messages known where known.id = incoming.id)
+   where (select true from chat.messages known where known.id = incoming.id) is null
 ), bumped as (
   insert into chat.counters as counter (channel_id, last_position)
   select channel_id, count(*) from fresh group by channel_id order by channel_id
