@@ -13,16 +13,28 @@ const DISCARD_MS_MAX = 5000;
  * 408) when it has not arrived in `timeoutMs`; `body_aborted` (cancelled) when the sender left. After the first two the
  * answer can be sent at once; what still comes in is thrown away, and too much or too long of it ends the connection.
  */
-export function readBody(
+export async function readBody(
   req: IncomingMessage,
   options: { bytesMax: number; timeoutMs: number },
 ): Promise<Buffer> {
   const declared = req.headers["content-length"];
   if (declared !== undefined && Number(declared) > options.bytesMax) {
     discard(req);
-    return Promise.reject(tooLarge(options.bytesMax));
+    throw tooLarge(options.bytesMax);
   }
-  if (req.destroyed && !req.readableEnded) return Promise.reject(aborted());
+  await undefined; // by then the parser is through with what came in one piece with the head
+  if (req.destroyed && !req.readableEnded) throw aborted();
+  if (!req.complete || req.readableEnded) return awaitBody(req, options);
+  const whole: Buffer = req.read() ?? EMPTY;
+  if (whole.length > options.bytesMax) throw tooLarge(options.bytesMax);
+  return whole;
+}
+
+/** Of a body that is still under way. */
+function awaitBody(
+  req: IncomingMessage,
+  options: { bytesMax: number; timeoutMs: number },
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let first: Buffer | undefined;
     let more: Buffer[] | undefined; // all chunks, once there are two

@@ -52,11 +52,11 @@ export function counter(
   name: string,
   options: MetricOptions = {},
 ): { add(n: number, attributes?: Attributes): void } {
-  const { series } = register({ name, kind: "counter", ...options });
+  const seriesOf = createFinder(register({ name, kind: "counter", ...options }), 0);
   return {
     add(n, attributes) {
       if (!(n >= 0)) return;
-      findSeries(series, attributes, 0).value += n;
+      seriesOf(attributes).value += n;
     },
   };
 }
@@ -67,11 +67,12 @@ export function histogram(
   options: MetricOptions & { bounds?: readonly number[] } = {},
 ): { record(value: number, attributes?: Attributes): void } {
   const bounds = options.bounds ?? DURATION_BOUNDS_S;
-  const { series } = register({ name, kind: "histogram", ...options, bounds });
+  const metric = register({ name, kind: "histogram", ...options, bounds });
+  const seriesOf = createFinder(metric, bounds.length + 1);
   return {
     record(value, attributes) {
       if (!Number.isFinite(value)) return;
-      const found = findSeries(series, attributes, bounds.length + 1);
+      const found = seriesOf(attributes);
       found.value += value;
       found.count++;
       let at = 0;
@@ -134,6 +135,23 @@ function register(
 }
 
 const NO_ATTRIBUTES: Attributes = {};
+
+/**
+ * Finds series, and knows the last one again by its attributes' very object: busy callers keep theirs. So an object that
+ * was handed in must not be changed afterwards.
+ */
+function createFinder({ series }: Metric, bucketCount: number) {
+  let last: Attributes | undefined;
+  let found: Series | undefined;
+  return (attributes: Attributes = NO_ATTRIBUTES): Series => {
+    if (found === undefined || attributes !== last) {
+      found = findSeries(series, attributes, bucketCount);
+      last = attributes;
+    }
+    return found;
+  };
+}
+
 const OVERFLOW: Attributes = { [ATTR.otelOverflow]: "true" };
 
 function findSeries(

@@ -1,14 +1,14 @@
 /** A payload as canonical events. Pure: ids and time are handed in. */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { create } from "@bufbuild/protobuf";
 import { countCodePoints } from "@headgate/kit/json";
 import {
-  type AttachmentSchema,
-  AuthorType,
+  type Attachment,
+  AttachmentSchema,
   type Event,
-  EventSchema,
+  PrioritySchema,
 } from "@headgate/proto/event/v1/event";
 import type { Hook } from "../../dialect.ts";
+import { authorOf, chatMessageEvent, timestampOf } from "../../events.ts";
 import { refusal } from "./errors.ts";
 import { convertAttachmentText, convertNames, convertText, type NameOf } from "./markup.ts";
 import type { AttachmentBody, Payload } from "./schema.ts";
@@ -75,29 +75,20 @@ export function toEvents(
   const propsJson = JSON.stringify(renderProps(payload, hook, overrides));
   const text = convertText(payload.text, nameOf);
   const author = renderAuthor(payload, hook, overrides);
+  const acceptedAt = timestampOf(stamp.acceptedAt);
+  const { priority } = payload;
   return splitMessage(text, attachments, countCodePoints(propsJson)).map((part, index) =>
-    create(EventSchema, {
+    chatMessageEvent({
       id: stamp.idOf(index),
-      acceptedAt: timestampFromDate(stamp.acceptedAt),
+      acceptedAt,
       teamId: hook.record.teamId,
       origin: { dialect: "mattermost", hookId: hook.record.id, traceId: stamp.traceId },
       author,
-      action: {
-        case: "chatMessage",
-        value: {
-          channelId: stamp.channelId,
-          rootId: stamp.rootId,
-          kind: payload.attachments.length > 0 ? "slack_attachment" : payload.type,
-          content: { text: part.text, attachments: part.attachments.map(toAttachment), propsJson },
-          ...(payload.priority && {
-            priority: {
-              level: payload.priority.level ?? "",
-              requestedAck: payload.priority.requestedAck,
-              persistentNotifications: payload.priority.persistentNotifications,
-            },
-          }),
-        },
-      },
+      channelId: stamp.channelId,
+      rootId: stamp.rootId,
+      kind: payload.attachments.length > 0 ? "slack_attachment" : payload.type,
+      priority: priority && create(PrioritySchema, { ...priority, level: priority.level ?? "" }),
+      content: { text: part.text, attachments: part.attachments.map(toAttachment), propsJson },
     }),
   );
 }
@@ -125,13 +116,13 @@ function renderAuthor(payload: Payload, hook: Hook, overrides: Overrides) {
   const accountName = account?.displayName || account?.name || USERNAME_DEFAULT;
   const put = payload.username || hook.record.overrideName || (hook.bot ? "" : USERNAME_DEFAULT);
   const iconUrl = payload.iconUrl || hook.record.overrideIconUrl;
-  return {
-    type: hook.bot ? AuthorType.BOT : AuthorType.USER,
+  return authorOf({
+    isBot: hook.bot !== undefined,
     id: account?.id ?? hook.record.ownerId,
     name: cut((overrides.usernameOverride && put) || accountName),
     iconUrl: overrides.iconOverride && isWebAddress(iconUrl) ? iconUrl : "",
     iconEmoji: overrides.iconOverride ? payload.iconEmoji.replace(/^:|:$/g, "") : "",
-  };
+  });
 }
 
 /** Slack's markup to Markdown, where Mattermost does so: the title gets names, no links. */
@@ -148,8 +139,8 @@ function convert(attachment: AttachmentBody, nameOf: NameOf): AttachmentBody {
   };
 }
 
-function toAttachment(body: AttachmentBody): MessageInitShape<typeof AttachmentSchema> {
-  return {
+function toAttachment(body: AttachmentBody): Attachment {
+  return create(AttachmentSchema, {
     id: BigInt(body.id),
     fallback: body.fallback,
     color: body.color,
@@ -167,7 +158,7 @@ function toAttachment(body: AttachmentBody): MessageInitShape<typeof AttachmentS
     footerIcon: body.footer_icon,
     tsJson: body.ts === undefined ? "" : JSON.stringify(body.ts),
     actionsJson: body.actions.length > 0 ? JSON.stringify(body.actions) : "",
-  };
+  });
 }
 
 function cut(name: string): string {

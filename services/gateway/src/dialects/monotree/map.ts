@@ -1,9 +1,9 @@
 /** Both ways, pure: a payload → the canonical event; the accepted event → Monotree's answer. */
-import { create } from "@bufbuild/protobuf";
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { AuthorType, type Event, EventSchema } from "@headgate/proto/event/v1/event";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Event } from "@headgate/proto/event/v1/event";
 import type { Channel, User } from "@headgate/proto/registry/v1/registry";
 import type { HookReply } from "../../dialect.ts";
+import { authorOf, chatMessageEvent, timestampOf } from "../../events.ts";
 import { COMMON_HEADERS } from "./errors.ts";
 import type { Sender } from "./hook.ts";
 import type { ChatPayload } from "./schema.ts";
@@ -22,22 +22,20 @@ export function toEvent(
   { hook, channel, writer }: Sender,
   stamp: Stamp,
 ): Event {
-  return create(EventSchema, {
+  return chatMessageEvent({
     id: stamp.id,
     number: stamp.number,
-    acceptedAt: timestampFromDate(stamp.acceptedAt),
+    acceptedAt: timestampOf(stamp.acceptedAt),
     teamId: hook.record.teamId,
     origin: { dialect: "monotree", hookId: hook.record.id, traceId: stamp.traceId },
-    author: {
-      type: writer.isBot ? AuthorType.BOT : AuthorType.USER,
+    author: authorOf({
+      isBot: writer.isBot,
       id: writer.id,
       name: writer.displayName || writer.name,
       iconUrl: writer.iconUrl,
-    },
-    action: {
-      case: "chatMessage",
-      value: { channelId: channel.id, content: { text: payload.text } },
-    },
+    }),
+    channelId: channel.id,
+    content: { text: payload.text },
   });
 }
 

@@ -1,13 +1,14 @@
 /** Messages of channels: read in both directions, written like every other event. */
-import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { isUuid } from "@headgate/kit/ids";
 import type { Message } from "@headgate/proto/chat/v1/chat";
-import { AuthorType, type Event, EventSchema, Severity } from "@headgate/proto/event/v1/event";
+import type { Event } from "@headgate/proto/event/v1/event";
 import type { Channel } from "@headgate/proto/registry/v1/registry";
 import { Type } from "typebox";
 import type { Gate } from "../../../dialect.ts";
+import { authorOf, chatMessageEvent, timestampOf } from "../../../events.ts";
+import { SEVERITIES, toContent } from "../map.ts";
 import { renderMessage } from "../message.ts";
+import type { SeverityName } from "../schema.ts";
 import { API_BASE } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, Id, Link, pageOf, text } from "./forms.ts";
@@ -21,19 +22,12 @@ import { bodyInvalid } from "./validate.ts";
 const tag = "messages";
 /** ms that a writer waits until the message can be read. */
 const READABLE_DEADLINE_MS = 5_000;
-const SEVERITIES = {
-  ok: Severity.OK,
-  info: Severity.INFO,
-  warning: Severity.WARNING,
-  error: Severity.ERROR,
-  critical: Severity.CRITICAL,
-} as const;
 
 const Draft = closed({
   text: text({ minLength: 1, maxLength: 10_000 }),
   title: Type.Optional(text({ minLength: 1, maxLength: 10_000 })),
   severity: Type.Optional(
-    Type.Unsafe<keyof typeof SEVERITIES>({ type: "string", enum: Object.keys(SEVERITIES) }),
+    Type.Unsafe<SeverityName>({ type: "string", enum: Object.keys(SEVERITIES) }),
   ),
   link: Type.Optional(Link),
   fields: Type.Optional(
@@ -168,32 +162,20 @@ export function createMessageRoutes({
     channel: Channel,
   ): Event {
     const { user } = caller;
-    return create(EventSchema, {
+    return chatMessageEvent({
       id: newId || gate.createId(),
-      acceptedAt: timestampFromDate(gate.now()),
+      acceptedAt: timestampOf(gate.now()),
       teamId: channel.teamId,
       origin: { dialect: "headgate", traceId },
-      author: {
-        type: user.isBot ? AuthorType.BOT : AuthorType.USER,
+      author: authorOf({
+        isBot: user.isBot,
         id: user.id,
         name: user.displayName || user.name,
         iconUrl: user.iconUrl,
-      },
-      action: {
-        case: "chatMessage",
-        value: {
-          channelId: channel.id,
-          rootId: body.root_id ?? "",
-          content: {
-            text: body.text,
-            title: body.title ?? "",
-            severity: body.severity ? SEVERITIES[body.severity] : Severity.UNSPECIFIED,
-            link: body.link ?? "",
-            fields: body.fields ?? [],
-            propsJson: body.props ? JSON.stringify(body.props) : "",
-          },
-        },
-      },
+      }),
+      channelId: channel.id,
+      rootId: body.root_id ?? "",
+      content: toContent(body),
     });
   }
 }
