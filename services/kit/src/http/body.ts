@@ -22,11 +22,13 @@ export async function readBody(
     discard(req);
     throw tooLarge(options.bytesMax);
   }
-  await undefined; // by then the parser is through with what came in one piece with the head
+  await undefined; // by then a body that came in one piece with the head is there
   if (req.destroyed && !req.readableEnded) throw aborted();
-  if (!req.complete || req.readableEnded) return awaitBody(req, options);
-  const whole: Buffer = req.read() ?? EMPTY;
-  if (whole.length > options.bytesMax) throw tooLarge(options.bytesMax);
+  if (req.readableLength === 0 || req.readableLength !== Number(declared)) {
+    return awaitBody(req, options);
+  }
+  const whole: Buffer = req.read();
+  req.resume(); // on to the end, which holds nothing more
   return whole;
 }
 
