@@ -23,6 +23,7 @@ export function convertNames(text: string, nameOf: NameOf): string {
 
 /** All of it, as the text of a message gets it. */
 export function convertText(text: string, nameOf: NameOf): string {
+  if (!text.includes("<")) return text;
   return convertNames(text, nameOf).replace(LINK_ON_ONE_LINE, "[$2]($1)");
 }
 
