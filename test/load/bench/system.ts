@@ -37,7 +37,6 @@ export async function openBenchSystem(env: NodeJS.ProcessEnv = process.env): Pro
     await startSystem({
       dataDir,
       port: 0,
-      throwaway: true,
       logLevel: "warn",
       env,
       report,
