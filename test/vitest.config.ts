@@ -1,4 +1,7 @@
-/** Three projects, one after the other: unit (no network), integration (real parts), e2e (the whole system, one file at a time). */
+/**
+ * Three projects, one after the other: unit (no network), integration (real parts), e2e (the whole system, one file at a
+ * time). The timeouts end what hangs; a machine that is five times slower than usual must not meet them.
+ */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
@@ -8,6 +11,7 @@ export default defineConfig({
   root,
   test: {
     watch: false,
+    teardownTimeout: 60_000, // the parts are stopped in it
     projects: [
       {
         root,
@@ -17,6 +21,8 @@ export default defineConfig({
             "{services,proto,deploy}/**/*.test.ts",
             "test/{load,fuzz,support,check,conformance}/**/*.test.ts",
           ],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },
@@ -26,8 +32,8 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
           globalSetup: ["test/support/global-setup.ts"],
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
           sequence: { groupOrder: 1 },
         },
       },
@@ -36,8 +42,8 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           fileParallelism: false,
           sequence: { groupOrder: 2 },
         },

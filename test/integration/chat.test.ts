@@ -28,7 +28,8 @@ beforeAll(async () => {
   const parts = await useParts();
   const url = await freshDatabase(parts.databaseUrl, "chat_integration");
   await migrate({ url, schema: "chat", folder, log });
-  db = await openPostgres({ url, log });
+  db = await openPostgres({ url, statementTimeoutMs: 30_000, log });
+  await eventually(() => db.query("select 1")); // a busy server may be slow to take the first connection
   kafka = await openKafka({ brokers: parts.kafkaBrokers, clientId: "chat-test", log });
   return async () => {
     await kafka[Symbol.asyncDispose]();
@@ -201,7 +202,10 @@ test("reads over rpc: pages, ids, replies; and says what is wrong with a questio
     log,
   });
   onTestFinished(() => server[Symbol.asyncDispose]());
-  const client = openClient(ChatService, { address: `127.0.0.1:${server.port}` });
+  const client = openClient(ChatService, {
+    address: `127.0.0.1:${server.port}`,
+    deadlineMs: 30_000,
+  });
   onTestFinished(() => client[Symbol.asyncDispose]());
   const channelId = createId();
   const root = buildEvent({ channelId });

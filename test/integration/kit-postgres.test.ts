@@ -11,17 +11,24 @@ import { eventually } from "../support/eventually.ts";
 import { freshDatabase, useParts } from "../support/parts.ts";
 import { openTcpProxy } from "../support/tcp-proxy.ts";
 
-/** A database of the test's own, and a pool to it through a proxy of its own. */
-async function open(options: { poolMax?: number; statementTimeoutMs?: number } = {}) {
+/** A database of the test's own, and a pool to it through a proxy of its own. Statements may take long unless that is tried. */
+async function open({
+  statementTimeoutMs = 30_000,
+  ...options
+}: {
+  poolMax?: number;
+  statementTimeoutMs?: number;
+} = {}) {
   const { databaseUrl } = await useParts();
   const url = await freshDatabase(databaseUrl, "kit_postgres");
   const proxy = await openTcpProxy(url);
   const { log, lines } = createCollectedLog();
-  const db = await openPostgres({ url: proxy.url, log, ...options });
+  const db = await openPostgres({ url: proxy.url, log, statementTimeoutMs, ...options });
   onTestFinished(async () => {
     await db[Symbol.asyncDispose]();
     await proxy[Symbol.asyncDispose]();
   });
+  await eventually(() => db.query("select 1")); // a busy server may be slow to take the first connection
   return { db, proxy, url, log, lines };
 }
 
@@ -82,8 +89,8 @@ describe("queries", () => {
   });
 
   test("end at their limit, and the connection lives on", async () => {
-    const { db } = await open({ poolMax: 1, statementTimeoutMs: 200 });
-    const failure = await failureOf(db.query("select pg_sleep(5)"));
+    const { db } = await open({ poolMax: 1, statementTimeoutMs: 2_000 });
+    const failure = await failureOf(db.query("select pg_sleep(20)"));
     expect([failure.code, failure.reason]).toEqual(["unavailable", "database_unavailable"]);
     expect(db.ready).toBe(true);
     expect(await db.query("select 1 as one")).toEqual([{ one: 1 }]);
@@ -91,7 +98,7 @@ describe("queries", () => {
 
   test("wait for a connection only so long", async () => {
     const { db } = await open({ poolMax: 1 });
-    const busy = db.query("select pg_sleep(3)");
+    const busy = db.query("select pg_sleep(6)");
     expect((await failureOf(db.query("select 1"))).reason).toBe("database_unavailable");
     await busy;
   });
@@ -136,6 +143,11 @@ describe("transactions", () => {
     let arrived = 0;
     const lockBoth = (first: number, second: number) =>
       db.transaction(async (tx) => {
+        // Long before either has waited for a lock so long that it gives up by itself.
+        await tx.query(
+          `select set_config('deadlock_timeout', '50ms', true) from pg_roles
+           where rolname = current_user and rolsuper`,
+        );
         await tx.query("select 1 from things where id = $1 for update", [first]);
         if (++arrived === 2) both.resolve();
         await both.promise;
@@ -193,12 +205,12 @@ describe("a server that is away", () => {
   });
 
   test("costs no more than the limits when it hangs", async () => {
-    const { db, proxy } = await open({ statementTimeoutMs: 200 });
+    const { db, proxy } = await open({ statementTimeoutMs: 2_000 });
     await db.query("select 1");
     proxy.freeze();
     const startedMs = performance.now();
     expect((await failureOf(db.query("select 1"))).reason).toBe("database_unavailable");
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect(performance.now() - startedMs).toBeLessThan(15_000);
     await proxy.restore();
     await eventually(() => expect(db.ready).toBe(true));
   });
@@ -394,16 +406,16 @@ describe("the outbox", () => {
   test("a nudge makes it look at once", async () => {
     const { add, relay, published } = await openOutbox();
     const started = await relay();
-    await eventually(() => expect(started).toBeDefined());
     const waits: number[] = [];
-    for (let turn = 1; turn <= 5; turn++) {
+    for (let turn = 1; turn <= 10; turn++) {
       await add(record("a", `${turn}`));
       const startedMs = performance.now();
       started.nudge();
       await eventually(() => expect(published).toHaveLength(turn));
       waits.push(performance.now() - startedMs);
     }
-    expect(Math.min(...waits)).toBeLessThan(200);
+    // Each turn begins right behind a look: the next would come half a second later.
+    expect(Math.min(...waits)).toBeLessThan(250);
   });
 
   test("waits as long as Kafka is away, says so once, and loses nothing", async () => {
@@ -416,9 +428,10 @@ describe("the outbox", () => {
     expect(await left()).toBe(2);
     kafka.away = false;
     await eventually(() => expect(textsOf(published)).toEqual(["1", "2"]));
-    const said = lines.map(({ msg }) => msg).filter((msg) => `${msg}`.startsWith("outbox."));
-    await eventually(() => expect(said[0]).toBe("outbox.waiting"));
-    expect(said.filter((msg) => msg === "outbox.waiting")).toHaveLength(1);
+    await eventually(() => {
+      const said = lines.map(({ msg }) => msg).filter((msg) => `${msg}`.startsWith("outbox."));
+      expect(said).toEqual(["outbox.waiting", "outbox.recovered"]);
+    });
   });
 
   test("publishes once and in order although several relays run and many write", async () => {
@@ -439,10 +452,10 @@ describe("the outbox", () => {
   });
 
   test("comes back after the database was away", async () => {
-    const { add, relay, published, proxy, url } = await openOutbox();
+    const { add, relay, published, left, proxy, url } = await openOutbox();
     await add(record("a", "1"));
     await relay();
-    await eventually(() => expect(published).toHaveLength(1));
+    await eventually(async () => expect(await left()).toBe(0)); // else it is published again, as it should
     await proxy.cut();
     await using direct = await openPostgres({ url, log: createCollectedLog().log });
     await direct.transaction((tx) => addToOutbox(tx, "shop", [record("a", "2")]));

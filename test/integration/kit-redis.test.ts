@@ -8,16 +8,17 @@ import { eventually } from "../support/eventually.ts";
 import { useParts } from "../support/parts.ts";
 import { openTcpProxy } from "../support/tcp-proxy.ts";
 
-/** A door to the shared Redis through a proxy of its own. */
-async function open() {
+/** A door to the shared Redis through a proxy of its own. The limit of a command is long unless it is what is tried. */
+async function open({ timeoutMs = 20_000 } = {}) {
   const { redisUrl } = await useParts();
   const proxy = await openTcpProxy(redisUrl);
   const { log, lines } = createCollectedLog();
-  const redis = await openRedis({ url: proxy.url, timeoutMs: 200, log });
+  const redis = await openRedis({ url: proxy.url, timeoutMs, log });
   onTestFinished(async () => {
     await redis[Symbol.asyncDispose]();
     await proxy[Symbol.asyncDispose]();
   });
+  await eventually(() => redis.ready);
   return { redis, proxy, lines };
 }
 
@@ -62,7 +63,8 @@ test("opens while the server is away, and finds it when it comes", async () => {
   const { redisUrl } = await useParts();
   await using proxy = await openTcpProxy(redisUrl);
   await proxy.cut();
-  await using redis = await openRedis({ url: proxy.url, log: createCollectedLog().log });
+  const { log } = createCollectedLog();
+  await using redis = await openRedis({ url: proxy.url, timeoutMs: 20_000, log });
   expect(redis.ready).toBe(false);
   expect((await ping(redis)).reason).toBe("redis_unavailable");
   await proxy.restore();
@@ -71,50 +73,53 @@ test("opens while the server is away, and finds it when it comes", async () => {
 });
 
 test("fails at once while the server is gone, and goes on when it is back", async () => {
-  const { redis, proxy, lines } = await open();
+  const { redis, proxy, lines } = await open({ timeoutMs: 20_000 });
   await proxy.cut();
   await eventually(() => expect(redis.ready).toBe(false));
   const { reason, ms } = await ping(redis);
   expect(reason).toBe("redis_unavailable");
-  expect(ms).toBeLessThan(100);
+  expect(ms).toBeLessThan(10_000); // half of the limit
   await proxy.restore();
   await eventually(async () => expect((await ping(redis)).reason).toBe("answered"));
   expect(lines.filter(({ msg }) => msg === "redis.connection_lost")).toHaveLength(1);
 });
 
 test("pays for a frozen server once, not with each command", async () => {
-  const { redis, proxy } = await open();
+  const timeoutMs = 1_000;
+  const { redis, proxy } = await open({ timeoutMs });
   proxy.freeze();
   const early = await Promise.all(Array.from({ length: 20 }, () => ping(redis)));
   expect(new Set(early.map(({ reason }) => reason))).toEqual(new Set(["redis_unavailable"]));
-  expect(Math.max(...early.map(({ ms }) => ms))).toBeLessThan(300);
+  expect(Math.max(...early.map(({ ms }) => ms))).toBeLessThan((early.length * timeoutMs) / 2); // not in turn
   // Long enough for several tries to connect, which a frozen server's kernel lets succeed.
   const later: number[] = [];
   for (let turn = 0; turn < 100; turn++) {
     later.push((await ping(redis)).ms);
-    await sleep(15);
+    await sleep(40);
   }
-  expect(later.filter((ms) => ms > 100).length).toBeLessThanOrEqual(2); // a busy machine has its pauses
+  // A refusal takes no turn of the event loop, so that hardly any pause of the machine falls into one.
+  expect(later.filter((ms) => ms > timeoutMs / 2).length).toBeLessThanOrEqual(1);
   await proxy.restore();
   await eventually(async () => expect((await ping(redis)).reason).toBe("answered"));
 });
 
 test("never takes a late reply for the answer to a later command", async () => {
-  const { redis, proxy } = await open();
+  const { redis, proxy } = await open({ timeoutMs: 500 });
   proxy.freeze();
   await time(redis.command("ECHO", "late"));
   await proxy.restore();
-  await eventually(async () => {
-    expect(await redis.command("ECHO", "now")).toEqual(Buffer.from("now"));
-  });
+  const answer = await eventually(() => redis.command("ECHO", "now"));
+  expect(answer).toEqual(Buffer.from("now"));
 });
 
 test("closes in time although the server is frozen", async () => {
   const { redisUrl } = await useParts();
   await using proxy = await openTcpProxy(redisUrl);
-  const redis = await openRedis({ url: proxy.url, log: createCollectedLog().log });
+  const { log } = createCollectedLog();
+  const redis = await openRedis({ url: proxy.url, timeoutMs: 20_000, log });
   proxy.freeze();
-  expect((await time(Promise.resolve(redis[Symbol.asyncDispose]()))).ms).toBeLessThan(1_500);
+  const { ms } = await time(Promise.resolve(redis[Symbol.asyncDispose]()));
+  expect(ms).toBeLessThan(10_000); // half of what a command would be given
 });
 
 test("writes neither password nor arguments into errors and log", async () => {

@@ -57,7 +57,8 @@ async function openDatabase(): Promise<string> {
 /** A registry on a database, without relay; each is a replica. */
 async function openRegistry(url: string, onAnnounced: () => void = () => {}) {
   const { log } = createCollectedLog();
-  const db = await openPostgres({ url, poolMax: 5, log });
+  const db = await openPostgres({ url, poolMax: 5, statementTimeoutMs: 30_000, log });
+  await eventually(() => db.query("select 1")); // a busy server may be slow to take the first connection
   const registry = createRegistryService({
     store: createStore({
       db,
@@ -87,8 +88,8 @@ async function openServed() {
   const services = createRegistryRpc(registry);
   const { port } = scope.use(await serveRpc({ host: "127.0.0.1", port: 0, services, log }));
   const address = `127.0.0.1:${port}`;
-  const ask = scope.use(openClient(RegistryService, { address, deadlineMs: 10_000 }));
-  const manage = scope.use(openClient(ManagementService, { address, deadlineMs: 10_000 }));
+  const ask = scope.use(openClient(RegistryService, { address, deadlineMs: 30_000 }));
+  const manage = scope.use(openClient(ManagementService, { address, deadlineMs: 30_000 }));
   const { user } = await ask.resolveToken(digest(ADMIN.token));
   const world: World = { ask, manage, admin: known(user), announced: () => readOutbox(db) };
   return { world, db, registry, scope };
@@ -208,7 +209,7 @@ describe("over rpc and Postgres", () => {
       name: "h",
     });
     const id = known(hook).id;
-    await world.manage.rotateIncomingHook({ actor: by(member), id, graceSeconds: 1 });
+    await world.manage.rotateIncomingHook({ actor: by(member), id, graceSeconds: 5 });
     expect((await world.ask.resolveHook(digest(credential))).hook?.id).toBe(id);
     await eventually(async () => {
       expect((await failureOf(world.ask.resolveHook(digest(credential)))).code).toBe("not_found");
@@ -384,7 +385,7 @@ describe("the process", () => {
       return found?.[1] ?? false;
     });
     const address = `127.0.0.1:${port}`;
-    await using ask = openClient(RegistryService, { address, deadlineMs: 10_000 });
+    await using ask = openClient(RegistryService, { address, deadlineMs: 30_000 });
     const { user } = await ask.resolveToken(digest(ADMIN.token));
     expect(user?.isSystemAdmin).toBe(true);
     const session = await ask.logIn({ name: ADMIN.name, password: ADMIN.password });

@@ -1,10 +1,10 @@
 /** A real Prometheus Alertmanager (Debian's `prometheus-alertmanager`), run against a Mattermost hook. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
+import { findPort } from "./ports.ts";
 
 /** An alert as Prometheus would hand it over. Times are ISO 8601. */
 export type Alert = {
@@ -43,7 +43,7 @@ export async function startAlertmanager(program: string, hookUrl: string): Promi
   const folder = mkdtempSync(join(tmpdir(), "headgate-alertmanager-"));
   const file = join(folder, "alertmanager.yml");
   writeFileSync(file, configFor(hookUrl), { mode: 0o600 });
-  const port = await findFreePort();
+  const port = await findPort();
   const child = spawn(
     program,
     [
@@ -72,7 +72,7 @@ export async function startAlertmanager(program: string, hookUrl: string): Promi
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify(alerts),
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(60_000),
       });
       if (!answer.ok) throw new Error(`alertmanager refused: ${answer.status}`);
     },
@@ -99,15 +99,4 @@ function isProgram(file: string): boolean {
   } catch {
     return false;
   }
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number }; // a TCP server's address has one
-      server.close(() => resolve(port));
-    });
-  });
 }

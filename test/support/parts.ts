@@ -3,6 +3,7 @@
 import { createLog } from "@headgate/kit/log";
 import { openPostgres } from "@headgate/kit/postgres";
 import { inject } from "vitest";
+import { eventually } from "./eventually.ts";
 import type {} from "./global-setup.ts";
 
 /** Where the parts are: shared by the whole run, so use topics, groups, databases and keys of your own. */
@@ -22,7 +23,8 @@ export async function useParts(): Promise<{
 export async function freshDatabase(url: string, name: string): Promise<string> {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(name)) throw new Error(`${name} is no name for a database`);
   const log = createLog({ service: "test", level: "error" });
-  await using db = await openPostgres({ url, poolMax: 1, log });
+  await using db = await openPostgres({ url, poolMax: 1, statementTimeoutMs: 60_000, log });
+  await eventually(() => db.query("select 1")); // a busy server may be slow to take the first connection
   await db.query(`drop database if exists ${name} with (force)`);
   await db.query(`create database ${name}`);
   const fresh = new URL(url);

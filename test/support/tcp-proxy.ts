@@ -1,5 +1,6 @@
 /** A TCP proxy that can be cut and frozen, to play a server that died or hangs without touching the shared one. */
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { findPort } from "./ports.ts";
 
 /** The proxy. Listens on one port of 127.0.0.1 for its whole life, cut or not. */
 export type TcpProxy = AsyncDisposable & {
@@ -20,8 +21,9 @@ export async function openTcpProxy(url: string): Promise<TcpProxy> {
   const host = target.hostname.replace(/^\[|\]$/g, "");
   const sockets = new Set<Socket>();
   let frozen = false;
+  const port = await findPort();
   let server: Server | undefined = listen();
-  const port = await listening(server, 0);
+  await listening(server, port);
   const shown = new URL(url);
   shown.host = `127.0.0.1:${port}`;
   return {
@@ -70,13 +72,9 @@ export async function openTcpProxy(url: string): Promise<TcpProxy> {
   }
 }
 
-function listening(server: Server, port: number): Promise<number> {
+function listening(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, "127.0.0.1", () => {
-      const address = server.address();
-      if (address === null || typeof address === "string") return reject(new Error("no port"));
-      resolve(address.port);
-    });
+    server.listen(port, "127.0.0.1", resolve);
   });
 }

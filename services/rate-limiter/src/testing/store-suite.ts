@@ -63,14 +63,14 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
 
   test("opens a window with the first counted request and never extends it", async () => {
     const { store, pass } = await open();
-    const window = buildWindow(1, 400);
+    const window = buildWindow(1, 5_000);
     const first = await ask(store, { budgets: [window] });
-    expect(first.budgets[0]?.resetMs).toBeGreaterThan(300);
-    await pass(200);
+    expect(first.budgets[0]?.resetMs).toBeGreaterThan(4_900);
+    await pass(500);
     const refused = await ask(store, { budgets: [window] });
     expect(refused.decision).toBe("limited");
     expect(refused.retryAfterMs).toBeGreaterThan(0);
-    expect(refused.retryAfterMs).toBeLessThanOrEqual(200);
+    expect(refused.retryAfterMs).toBeLessThanOrEqual(4_500);
     expect(refused.budgets[0]?.resetMs).toBe(refused.retryAfterMs);
     await pass(refused.retryAfterMs + 5);
     expect((await ask(store, { budgets: [window] })).decision).toBe("admitted");
@@ -99,7 +99,7 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
 
   test("lets a bucket's burst through at once and then its rate", async () => {
     const { store, pass } = await open();
-    const bucket = buildBucket(600, 3); // one each 100 ms
+    const bucket = buildBucket(20, 3); // one each 3 s
     const burst = await store.admit(
       Array.from({ length: 4 }, () => buildAsk({ budgets: [bucket] })),
     );
@@ -111,10 +111,13 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
     ]);
     const wait = burst[3]?.retryAfterMs ?? 0;
     expect(wait).toBeGreaterThan(0);
-    expect(wait).toBeLessThanOrEqual(100);
-    await pass(wait + 2);
-    expect((await ask(store, { budgets: [bucket] })).decision).toBe("admitted");
-    expect((await ask(store, { budgets: [bucket] })).decision).toBe("limited");
+    expect(wait).toBeLessThanOrEqual(3_000);
+    await pass(wait + 5);
+    const later = await store.admit([
+      buildAsk({ budgets: [bucket] }),
+      buildAsk({ budgets: [bucket] }),
+    ]);
+    expect(later.map(({ decision }) => decision)).toEqual(["admitted", "limited"]);
   });
 
   test("fills a bucket no further than its burst", async () => {
