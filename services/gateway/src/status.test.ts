@@ -4,7 +4,7 @@ import { createStatus } from "./status.ts";
 
 const away = new AppError("unavailable", "away", "Away.");
 
-test("sums lag over partitions and tells parts that answer from parts that are silent", async () => {
+test("sums lag over partitions, says since when, and tells parts that answer from parts that are silent", async () => {
   const status = createStatus({
     version: "1",
     probes: [
@@ -14,10 +14,14 @@ test("sums lag over partitions and tells parts that answer from parts that are s
     ],
     kafka: {
       lag: async () => [
-        { group: "chat", topic: "t", partition: 0, lag: 2 },
-        { group: "chat", topic: "t", partition: 1, lag: 3 },
+        { group: "chat", topic: "t", partition: 0, lag: 2, oldestMs: 8_500 },
+        { group: "chat", topic: "t", partition: 1, lag: 3, oldestMs: 7_250 },
+        { group: "chat", topic: "t", partition: 2, lag: 0, oldestMs: undefined },
+        { group: "wall", topic: "u", partition: 0, lag: 0, oldestMs: undefined },
+        { group: "wall", topic: "v", partition: 0, lag: 1, oldestMs: undefined },
       ],
     },
+    now: () => 10_000,
   });
   expect(await status()).toEqual({
     version: "1",
@@ -27,7 +31,12 @@ test("sums lag over partitions and tells parts that answer from parts that are s
       { name: "registry", isReady: false },
       { name: "limiter", isReady: true },
     ],
-    groups: [{ group: "chat", topic: "t", lag: 5 }],
+    groups: [
+      { group: "chat", topic: "t", lag: 5, lagSeconds: 2.75 },
+      { group: "wall", topic: "u", lag: 0, lagSeconds: 0 },
+      { group: "wall", topic: "v", lag: 1, lagSeconds: undefined },
+    ],
+    oldestUndelivered: new Date(7_250),
   });
 });
 

@@ -15,30 +15,51 @@ export type StatusDeps = {
   readonly version: string;
   readonly probes: readonly Probe[];
   readonly kafka: Pick<Kafka, "lag">;
+  /** ms since 1970. */
+  readonly now?: () => number;
 };
 
 /** Makes the reporter. Asks all parts at once; a part that is away makes the report, not an error. */
-export function createStatus({ version, probes, kafka }: StatusDeps): () => Promise<StatusReport> {
+export function createStatus({
+  version,
+  probes,
+  kafka,
+  now = Date.now,
+}: StatusDeps): () => Promise<StatusReport> {
   return async function status() {
     const [lags, ...parts] = await Promise.all([
       kafka.lag(groups).catch(ignoreAway),
       ...probes.map(async ({ name, ask }) => ({ name, isReady: await answers(ask) })),
     ]);
     const log = { name: "log", isReady: lags !== undefined };
-    return { version, parts: [log, ...parts], groups: sumUp(lags ?? []) };
+    const oldestMs = oldestOf(lags ?? []);
+    return {
+      version,
+      parts: [log, ...parts],
+      groups: sumUp(lags ?? [], now()),
+      oldestUndelivered: oldestMs === undefined ? undefined : new Date(oldestMs),
+    };
   };
 }
 
 /** One line per group and topic: partitions are no matter of people's. */
-function sumUp(lags: readonly Lag[]): StatusReport["groups"] {
-  const sums = new Map<string, { group: string; topic: string; lag: number }>();
-  for (const { group, topic, lag } of lags) {
-    const key = `${group} ${topic}`;
-    const sum = sums.get(key);
-    if (sum) sum.lag += lag;
-    else sums.set(key, { group, topic, lag });
-  }
-  return [...sums.values()];
+function sumUp(lags: readonly Lag[], nowMs: number): StatusReport["groups"] {
+  const byGroup = Map.groupBy(lags, ({ group, topic }) => `${group} ${topic}`);
+  return [...byGroup.values()].flatMap((partitions) => {
+    const [first] = partitions;
+    if (!first) return [];
+    const { group, topic } = first;
+    const lag = partitions.reduce((sum, partition) => sum + partition.lag, 0);
+    const oldestMs = oldestOf(partitions);
+    const ageMs = oldestMs === undefined ? 0 : Math.max(0, nowMs - oldestMs);
+    const isKnown = lag === 0 || oldestMs !== undefined;
+    return [{ group, topic, lag, lagSeconds: isKnown ? ageMs / 1_000 : undefined }];
+  });
+}
+
+function oldestOf(lags: readonly Lag[]): number | undefined {
+  const times = lags.flatMap(({ oldestMs }) => oldestMs ?? []);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** Any answer is one, a refusal too: only who is silent is away. */

@@ -2,8 +2,8 @@
 import { createCluster } from "./kafka/cluster.ts";
 import { openConsumer } from "./kafka/consumer.ts";
 import { openFollower } from "./kafka/follower.ts";
+import { readLag } from "./kafka/lag.ts";
 import { createKafkaMetrics } from "./kafka/metrics.ts";
-import { readLag } from "./kafka/offsets.ts";
 import { openProducer } from "./kafka/producer.ts";
 import { createPublisher, prepareRaw } from "./kafka/publisher.ts";
 import type { Kafka, KafkaOptions } from "./kafka/types.ts";

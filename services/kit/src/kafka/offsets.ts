@@ -1,7 +1,5 @@
 /** Where partitions begin and end, and where groups stand. */
-import { AppError } from "../errors.ts";
 import type { Cluster } from "./cluster.ts";
-import type { Lag } from "./types.ts";
 
 /** First kept offset and the offset that the next record will get. */
 export type Edges = { readonly earliest: number; readonly latest: number };
@@ -66,37 +64,4 @@ export async function findCommitted(
       answer.partitions.map(({ partition, offset }) => [partition, Number(offset)] as const),
     ),
   );
-}
-
-/**
- * Lag of each partition of each group. A group that never committed is behind by all that is kept.
- * @throws AppError unavailable `log_unavailable`
- */
-export async function readLag(
-  cluster: Cluster,
-  groups: Readonly<Record<string, readonly { readonly name: string }[]>>,
-): Promise<Lag[]> {
-  try {
-    const topics = [...new Set(Object.values(groups).flatMap((list) => list.map((t) => t.name)))];
-    await cluster.refresh(topics);
-    const lags: Lag[] = [];
-    for (const [group, list] of Object.entries(groups)) {
-      for (const { name: topic } of list) {
-        const count = cluster.countPartitions(topic);
-        if (count === undefined) throw new Error(`topic ${topic} is not there`);
-        const partitions = Array.from({ length: count }, (_, at) => at);
-        const edges = await findEdges(cluster, topic, partitions);
-        const committed = await findCommitted(cluster, group, topic, partitions, "meta");
-        for (const [partition, { earliest, latest }] of edges) {
-          const at = Math.max(committed.get(partition) ?? -1, earliest);
-          lags.push({ group, topic, partition, lag: Math.max(0, latest - at) });
-        }
-      }
-    }
-    return lags;
-  } catch (thrown) {
-    throw new AppError("unavailable", "log_unavailable", "The log did not answer in time.", {
-      cause: thrown,
-    });
-  }
 }

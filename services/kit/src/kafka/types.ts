@@ -86,12 +86,15 @@ export type Follower = AsyncDisposable & {
   readonly ready: boolean;
 };
 
-/** How far a group is behind in one partition, in records. */
+/** How far a group is behind in one partition. */
 export type Lag = {
   readonly group: string;
   readonly topic: string;
   readonly partition: number;
+  /** Records that are not done. */
   readonly lag: number;
+  /** When the oldest of them was written, in ms since 1970; undefined where there is none. */
+  readonly oldestMs: number | undefined;
 };
 
 /** The door to the log. Nothing here waits for a broker at opening; `ready` tells. */

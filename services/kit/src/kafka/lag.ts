@@ -1,0 +1,62 @@
+/** How far groups are behind: in records, and since when. */
+import { AppError } from "../errors.ts";
+import { decodeBatches } from "./batch.ts";
+import type { Cluster } from "./cluster.ts";
+import { createFetch } from "./fetch.ts";
+import { findCommitted, findEdges } from "./offsets.ts";
+import type { Lag } from "./types.ts";
+
+/** Bytes asked for to see one record: a broker gives the first batch whole all the same. */
+const PEEK_BYTES = 1;
+
+/**
+ * Lag of each partition of each group. A group that never committed is behind by all that is kept.
+ * @throws AppError unavailable `log_unavailable`
+ */
+export async function readLag(
+  cluster: Cluster,
+  groups: Readonly<Record<string, readonly { readonly name: string }[]>>,
+): Promise<Lag[]> {
+  try {
+    const topics = [...new Set(Object.values(groups).flatMap((list) => list.map((t) => t.name)))];
+    await cluster.refresh(topics);
+    const lags: Lag[] = [];
+    for (const [group, list] of Object.entries(groups)) {
+      for (const { name } of list) lags.push(...(await readGroupLag(cluster, group, name)));
+    }
+    return lags;
+  } catch (thrown) {
+    throw new AppError("unavailable", "log_unavailable", "The log did not answer in time.", {
+      cause: thrown,
+    });
+  }
+}
+
+async function readGroupLag(cluster: Cluster, group: string, topic: string): Promise<Lag[]> {
+  const count = cluster.countPartitions(topic);
+  if (count === undefined) throw new Error(`topic ${topic} is not there`);
+  const partitions = Array.from({ length: count }, (_, at) => at);
+  const edges = await findEdges(cluster, topic, partitions);
+  const committed = await findCommitted(cluster, group, topic, partitions, "meta");
+  return Promise.all(
+    [...edges].map(async ([partition, { earliest, latest }]) => {
+      const at = Math.max(committed.get(partition) ?? -1, earliest);
+      const lag = Math.max(0, latest - at);
+      const oldestMs = lag > 0 ? await readTime(cluster, topic, partition, at) : undefined;
+      return { group, topic, partition, lag, oldestMs };
+    }),
+  );
+}
+
+/** When the first record at an offset or after it was written; undefined where there is none any more. */
+async function readTime(
+  cluster: Cluster,
+  topic: string,
+  partition: number,
+  offset: number,
+): Promise<number | undefined> {
+  const link = await cluster.link(cluster.leaderOf(topic, partition), "meta");
+  const bounds = { waitMs: 0, bytesMax: PEEK_BYTES, partBytesMax: PEEK_BYTES };
+  const [part] = await link.send(createFetch(topic, [{ partition, offset }], bounds));
+  return part && decodeBatches(part.bytes, offset).records[0]?.timestamp;
+}
