@@ -19,9 +19,9 @@ async function prepare(script: string, parts: Partial<ProcessSpec> = {}) {
     logFile,
     marker: script,
     stopSignal: "SIGTERM",
-    stopTimeoutMs: 5_000,
+    stopTimeoutMs: 30_000,
     isReady: async () => (await readFile(logFile, "utf8").catch(() => "")).includes("up"),
-    readyTimeoutMs: 10_000,
+    readyTimeoutMs: 30_000,
     ...parts,
   };
   const report = (line: string) => void lines.push(line);
@@ -40,7 +40,7 @@ test("a process that dies is started again, and said so", async () => {
   await supervised.start();
   const first = supervised.pid;
   supervised.kill("SIGKILL");
-  await vi.waitFor(() => expect(lines).toContain("it is back"), { timeout: 10_000 });
+  await vi.waitFor(() => expect(lines).toContain("it is back"), { timeout: 30_000 });
   expect(supervised.pid).not.toBe(first);
   expect(supervised.restarts).toBe(1);
   expect(lines[0]).toMatch(/^it died \(by SIGKILL\): starting it again in \d\.\d s$/);

@@ -19,9 +19,14 @@ test("without a hash the answer is no, after as much work", async () => {
     expect(await real.verify("wrong one", known)).toBe(false);
     return performance.now() - startMs;
   };
-  await timeOf(hash);
-  const [known, unknown] = [await timeOf(hash), await timeOf(undefined)];
-  expect(unknown).toBeGreaterThan(known / 5);
+  const known: number[] = [];
+  const unknown: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    known.push(await timeOf(hash));
+    unknown.push(await timeOf(undefined));
+  }
+  // The shortest of each: a pause of the machine only adds.
+  expect(Math.min(...unknown)).toBeGreaterThan(Math.min(...known) / 5);
 });
 
 test("a flood waits in line, and beyond the line is told to come again", async () => {
