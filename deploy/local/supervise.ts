@@ -1,6 +1,8 @@
 /** One process kept running: started, waited for, restarted when it dies, stopped in time. */
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { delayMs } from "@headgate/kit/backoff";
+import { describeFullDisk } from "./disk.ts";
 import { LocalFault } from "./fault.ts";
 import { readLastLine, rotateLog } from "./log-file.ts";
 import { forgetProcess, signal } from "./process-table.ts";
@@ -36,6 +38,8 @@ export type Supervised = AsyncDisposable & {
 const RESTART = { firstMs: 400, mostMs: 15_000 };
 const STEADY_MS = 30_000;
 
+/** Bytes without which a process is taken to have died of a full disk. */
+const FREE_BYTES_MIN = 8 * 1024 * 1024;
 const LOG_CHECK_MS = 5_000;
 const READY_POLL_MS = 50;
 
@@ -119,6 +123,7 @@ export function supervise(
     failures += 1;
     const waitMs = delayMs(RESTART, failures);
     report(`${spec.name} died (${how}): starting it again in ${(waitMs / 1000).toFixed(1)} s`);
+    void tellFullDisk();
     restartTimer = setTimeout(() => {
       if (current) return;
       restarts += 1;
@@ -127,6 +132,12 @@ export function supervise(
         () => {}, // it ended again: its own end has been reported
       );
     }, waitMs);
+  }
+
+  /** Kafka and Postgres end themselves when they cannot write, and say why only in their logs. */
+  async function tellFullDisk(): Promise<void> {
+    const full = await describeFullDisk(dirname(spec.logFile), FREE_BYTES_MIN).catch(() => {});
+    if (full) report(full);
   }
 
   /** Resolves when it serves; before that `served` stays false, so that a first start that fails is not tried for ever. */

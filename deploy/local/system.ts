@@ -1,9 +1,10 @@
 /** The whole system as local processes: parts, topics, tables, services, demo. What `npm start`, e2e tests and the bench run. */
 import { appendFileSync } from "node:fs";
-import { mkdir, statfs } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createLog } from "@headgate/kit/log";
 import { type Demo, seedDemo } from "./demo.ts";
+import { describeFullDisk } from "./disk.ts";
 import { LocalFault } from "./fault.ts";
 import { openParts, type Parts } from "./parts.ts";
 import { claimPorts, isPortFree } from "./ports.ts";
@@ -130,10 +131,6 @@ async function checkPort(host: string, port: number): Promise<void> {
 }
 
 async function checkDisk(folder: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize >= FREE_BYTES_MIN) return;
-  const free = Math.floor((bavail * bsize) / 1024 / 1024);
-  throw new LocalFault(
-    `the disk of ${folder} is full: ${free} MB are free and ${FREE_BYTES_MIN / 1024 / 1024} MB are needed; make room, or set HEADGATE_DATA to a folder on another disk`,
-  );
+  const full = await describeFullDisk(folder, FREE_BYTES_MIN);
+  if (full) throw new LocalFault(full);
 }
