@@ -96,6 +96,24 @@ describe("the store in Postgres", () => {
     expect(positions.every((given) => given.size === 10)).toBe(true);
   });
 
+  test("batches look ids up one by one, also by a plan that was made while the table was empty", async () => {
+    const { databaseUrl } = await useParts();
+    const url = await freshDatabase(databaseUrl, "chat_plan");
+    await migrate({ url, schema: "chat", folder, log });
+    await using empty = await openPostgres({ url, log });
+    const [scans] = await empty.transaction(async (tx) => {
+      const store = createChatStore(tx);
+      const channelId = createId();
+      for (let batch = 0; batch < 20; batch++) {
+        await store.insertMessages(Array.from({ length: 50 }, () => buildMessage({ channelId })));
+      }
+      return tx.query<{ seq_scan: string }>(
+        "select seq_scan from pg_stat_xact_user_tables where relname = 'messages'",
+      );
+    });
+    expect(scans).toEqual({ seq_scan: "0" });
+  });
+
   test("two that write one id at the same moment store it once", async () => {
     const store = createChatStore(db);
     const message = buildMessage({ channelId: createId() });

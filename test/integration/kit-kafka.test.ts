@@ -119,8 +119,15 @@ describe("publish and consume", () => {
 
   test("what was published before the group existed is worked from the first record on", async () => {
     const opened = await open();
+    const beforeMs = Date.now();
     await opened.publish([buildEvent(), buildEvent()]);
+    const afterMs = Date.now();
     expect(await sumOfLag(opened)).toBe(2);
+    const behind = (await opened.kafka.lag({ work: [opened.topic] })).filter(({ lag }) => lag > 0);
+    for (const { oldestMs } of behind) {
+      expect(oldestMs).toBeGreaterThanOrEqual(beforeMs);
+      expect(oldestMs).toBeLessThanOrEqual(afterMs);
+    }
     let worked = 0;
     await consume(opened, async (events) => {
       worked += events.length;
