@@ -2,7 +2,8 @@
 import { request } from "node:http";
 import { beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { type System, useSystem } from "../support/system.ts";
+import { type System, useRunningSystem } from "../support/system.ts";
+import { undisturbed } from "../support/undisturbed.ts";
 
 const API = "/api/headgate/v1";
 const JSON_TYPE = { "content-type": "application/json" };
@@ -20,11 +21,13 @@ type Answer = {
 type Thing = any;
 type Hook = { id: string; url: string; channel: Thing };
 
+let running: Awaited<ReturnType<typeof useRunningSystem>>;
 let system: System;
 /** The public channel that shared hooks may be told to write to. */
 let c2: Thing;
 beforeAll(async () => {
-  system = await useSystem();
+  running = await useRunningSystem();
+  system = running.demo;
   c2 = await openChannel();
 });
 
@@ -217,8 +220,10 @@ describe("hooks and targets", () => {
     expect(answer.body.id).toBe("web.incoming_webhook.disabled.app_error");
     await ask("POST", `/incoming-hooks/${hook.id}/enable`);
     await eventually(async () => (await post(hook, { text: "last" })).status === 200);
-    const texts = (await readMessages(hook.channel, 1)).map(({ text }) => text);
-    expect(texts.at(-1)).toBe("last");
+    await eventually(async () => {
+      const texts = (await readMessages(hook.channel, 1)).map(({ text }) => text);
+      expect(texts.at(-1)).toBe("last");
+    });
   });
 
   test("MM-70 an Authorization header does not matter", async () => {
@@ -260,7 +265,8 @@ describe("hooks and targets", () => {
   test("MM-74 a private channel needs the owner as a member", async () => {
     const hook = await openHook();
     const secret = await openChannel({ is_private: true });
-    await deliver(hook, { text: "1", channel: secret.name });
+    // A gateway that the news of the member reaches late refuses until then.
+    await eventually(() => deliver(hook, { text: "1", channel: secret.name }));
     const me = await ask("GET", "/me");
     await ask("DELETE", `/channels/${secret.id}/members/${me.id}`);
     await eventually(async () => {
@@ -275,8 +281,10 @@ describe("hooks and targets", () => {
     const other = await openHook();
     await ask("DELETE", `/channels/${hook.channel.id}`);
     await eventually(async () => (await post(hook, { text: "x" })).status === 400);
-    const answer = await post(other, { text: "x", channel: hook.channel.name });
-    expect(answer.status).toBe(404);
+    await eventually(async () => {
+      const answer = await post(other, { text: "x", channel: hook.channel.name });
+      expect(answer.status).toBe(404);
+    });
   });
 });
 
@@ -433,34 +441,37 @@ describe("content", () => {
     expect((await post(hook, { text: "x", channel: "junk" })).status).toBe(404);
     expect(await lastUsed()).toBeNull();
     await deliver(hook, { text: "x" });
-    await eventually(async () => expect(await lastUsed()).not.toBeNull(), { timeoutMs: 30_000 });
+    await eventually(async () => expect(await lastUsed()).not.toBeNull());
   });
 
-  test("an Idempotency-Key makes one set of messages of any number of requests", async () => {
-    const hook = await openHook();
-    const key = { ...JSON_TYPE, "idempotency-key": crypto.randomUUID() };
-    const payload = { text: "x".repeat(20_000) };
-    expect((await post(hook, payload, key)).headers["idempotency-replayed"]).toBeUndefined();
-    const again = await post(hook, payload, key);
-    expect([again.status, again.text, again.headers["idempotency-replayed"]]).toEqual([
-      200,
-      "ok",
-      "true",
-    ]);
-    expect((await post(hook, { text: "other" }, key)).status).toBe(422);
-    await deliver(hook, { text: "last" });
-    const lengths = (await readMessages(hook.channel, 3)).map(({ text }) => text.length);
-    expect(lengths).toEqual([16_383, 3_617, 4]);
-  });
+  test("an Idempotency-Key makes one set of messages of any number of requests", () =>
+    undisturbed(running, async () => {
+      const hook = await openHook();
+      const key = { ...JSON_TYPE, "idempotency-key": crypto.randomUUID() };
+      const payload = { text: "x".repeat(20_000) };
+      expect((await post(hook, payload, key)).headers["idempotency-replayed"]).toBeUndefined();
+      const again = await post(hook, payload, key);
+      expect([again.status, again.text, again.headers["idempotency-replayed"]]).toEqual([
+        200,
+        "ok",
+        "true",
+      ]);
+      expect((await post(hook, { text: "other" }, key)).status).toBe(422);
+      await deliver(hook, { text: "last" });
+      const lengths = (await readMessages(hook.channel, 3)).map(({ text }) => text.length);
+      expect(lengths).toEqual([16_383, 3_617, 4]);
+    }));
 
   test("limits that an owner set are 429 with Retry-After; a hook without has none", async () => {
-    const limited = await openHook({ limits: { per_minute: 1, burst: 2 } });
+    await undisturbed(running, async () => {
+      const limited = await openHook({ limits: { per_minute: 1, burst: 2 } });
+      const statuses: number[] = [];
+      for (let at = 0; at < 3; at++) statuses.push((await post(limited, { text: "x" })).status);
+      expect(statuses).toEqual([200, 200, 429]);
+      const refused = await post(limited, { text: "x" });
+      expect(String(refused.headers["retry-after"])).toMatch(/^[1-9]\d*$/);
+    });
     const free = await openHook();
-    const statuses: number[] = [];
-    for (let at = 0; at < 3; at++) statuses.push((await post(limited, { text: "x" })).status);
-    expect(statuses).toEqual([200, 200, 429]);
-    const refused = await post(limited, { text: "x" });
-    expect(String(refused.headers["retry-after"])).toMatch(/^[1-9]\d*$/);
     for (let at = 0; at < 70; at++) await deliver(free, { text: `${at}` });
   });
 });

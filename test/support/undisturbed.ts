@@ -25,8 +25,8 @@ export async function undisturbed<T>(system: System, work: () => Promise<T>): Pr
   }
 }
 
-/** Decisions that Redis had no part in, and notes of the moments when it was lost. */
-async function countLapses(system: System): Promise<number> {
+/** Decisions that Redis had no part in, and notes of the moments when it was lost: more than before, if there was a lapse. */
+export async function countLapses(system: System): Promise<number> {
   const decisions = await Promise.all(
     (["gateway", "rate-limiter"] as const).map(async (service) => {
       const text = await (await fetch(`${system.opsUrls[service]}/metrics`)).text();
