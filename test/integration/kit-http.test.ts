@@ -77,6 +77,24 @@ test("refuses a body that declares too much, in words the sender can read, and k
   expect(next).toMatchObject({ status: 200, port: refused.port });
 });
 
+test.each([
+  ["a body that declares too much", "/hot", 413],
+  ["what has a body that nobody reads", "/other", 200],
+])("answers %s although its sender wants the connection closed", async (_, path, status) => {
+  const { server } = await open();
+  const { socket, seen, closed } = dial(server);
+  const body = "x".repeat(20_000_000); // more than the kernel holds for a connection
+  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}`;
+  let failure: unknown;
+  socket.on("error", (error) => {
+    failure = error;
+  });
+  socket.write(`${head}\r\n\r\n`);
+  socket.write(body);
+  await eventually(closed);
+  expect([failure, seen().slice(0, 13)]).toEqual([undefined, `HTTP/1.1 ${status} `]);
+});
+
 test("refuses a chunked body as soon as it is too large", async () => {
   const { server } = await open();
   const { socket, seen } = dial(server);

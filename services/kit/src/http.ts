@@ -1,6 +1,7 @@
 /** The HTTP door: one bare node:http server, a hot handler asked first, Express (or any handler) for the rest. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { guardSockets, refuseHead } from "./http/guard.ts";
+import { closeInTurn } from "./http/linger.ts";
 import { listen, stopServer } from "./http/listen.ts";
 import type { Log } from "./log.ts";
 
@@ -59,6 +60,7 @@ export async function serveHttp(options: {
     },
     (req, res) => {
       if (draining) res.setHeader("connection", "close");
+      if (draining || !res.shouldKeepAlive) closeInTurn(req);
       if (refuseHead(req, res)) return;
       try {
         if (hot?.(req, res)) return;
