@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "@headgate/kit/errors";
 import {
   type Consumer,
@@ -521,13 +522,20 @@ async function startBroker() {
     await rm(folder, { recursive: true, force: true });
   });
   await part.process.start();
+  let killed: number | undefined;
   return {
     address: part.address,
-    kill: () => part.process.kill("SIGKILL"),
+    kill() {
+      killed = part.process.pid;
+      part.process.kill("SIGKILL");
+    },
     freeze: () => part.process.kill("SIGSTOP"),
     thaw: () => part.process.kill("SIGCONT"),
-    /** Resolves when it serves again. */
-    start: () => part.process.start(),
+    /** Resolves when it serves again. Its connections are gone a moment before it is. */
+    async start() {
+      await eventually(() => part.process.pid !== killed);
+      await part.process.start();
+    },
   };
 }
 
@@ -539,18 +547,18 @@ function startLoad({ publish }: Pick<Opened, "publish">, callerCount: number) {
     const channelId = randomUUID();
     for (let number = 0; !stopped; number++) {
       const event = buildEvent({ channelId, text: `${number}` });
-      const isAcked = await publish([event]).then(
-        () => true,
-        () => false,
-      );
-      if (isAcked) acked.push(event.id);
+      try {
+        await publish([event]);
+        acked.push(event.id);
+      } catch {
+        await sleep(20); // one that is refused at once must not keep everything else from running
+      }
     }
   });
-  return {
-    acked,
-    async stop() {
-      stopped = true;
-      await Promise.all(callers);
-    },
+  const stop = async () => {
+    stopped = true;
+    await Promise.all(callers);
   };
+  onTestFinished(stop);
+  return { acked, stop };
 }
