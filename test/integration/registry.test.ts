@@ -182,13 +182,16 @@ describe("over rpc and Postgres", () => {
   test("blocks of numbers never overlap, neither each other nor the numbers of things", async () => {
     const { world } = opened;
     const { open: channel, closed } = await openScene(world);
-    const counts = Array.from({ length: 60 }, (_, at) => 1 + (at % 7));
-    const blocks = await Promise.all(
-      counts.map((size) => world.ask.reserveNumbers({ count: size })),
-    );
-    const numbers = blocks.flatMap(({ first }, at) =>
-      Array.from({ length: counts[at] ?? 0 }, (_, step) => first + BigInt(step)),
-    );
+    const lanes = Array.from({ length: 5 }, async (_, lane) => {
+      const own: bigint[] = [];
+      for (let turn = 0; turn < 12; turn++) {
+        const size = 1 + ((lane + turn) % 7);
+        const { first } = await world.ask.reserveNumbers({ count: size });
+        own.push(...Array.from({ length: size }, (_, step) => first + BigInt(step)));
+      }
+      return own;
+    });
+    const numbers = (await Promise.all(lanes)).flat();
     expect(new Set([...numbers, channel.number, closed.number]).size).toBe(numbers.length + 2);
     expect(numbers.every((number) => number >= 1n)).toBe(true);
     for (const wrong of [0, 100_001]) {
@@ -360,7 +363,7 @@ describe("the process", () => {
         output += chunk.toString("utf8");
       });
     }
-    const exited = once(child, "exit");
+    const exited = once(child, "close"); // when all that it said is here too
     onTestFinished(async () => {
       child.kill("SIGKILL");
       await exited;
