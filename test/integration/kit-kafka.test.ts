@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -79,8 +79,9 @@ const deadLettersOf = (topic: EventTopic): EventTopic => ({
 const textOf = (event: Event): string =>
   event.action.case === "chatMessage" ? (event.action.value.content?.text ?? "") : "";
 const allDone = (events: readonly unknown[]) => events.map(() => done);
+/** Asks again where the broker does not serve a topic yet that was just made. */
 const sumOfLag = async ({ kafka, topic }: Pick<Opened, "kafka" | "topic">) => {
-  const lags = await kafka.lag({ work: [topic] });
+  const lags = await eventually(() => kafka.lag({ work: [topic] }));
   return lags.reduce((sum, { lag }) => sum + lag, 0);
 };
 
@@ -499,7 +500,7 @@ describe("when the broker is away", () => {
     });
     onTestFinished(() => follower[Symbol.asyncDispose]());
     await follower.caughtUp;
-    broker.freeze();
+    await broker.freeze();
     const failure = await publish([buildEvent()]).then(() => undefined, AppError.from);
     expect(failure?.reason).toBe("log_unavailable"); // nobody else ends it: the broker stays frozen
     broker.thaw();
@@ -529,7 +530,16 @@ async function startBroker() {
       killed = part.process.pid;
       part.process.kill("SIGKILL");
     },
-    freeze: () => part.process.kill("SIGSTOP"),
+    /** Resolves when each of its threads stands still: on a busy machine some serve on for a moment. */
+    async freeze() {
+      const { pid } = part.process;
+      part.process.kill("SIGSTOP");
+      await eventually(async () => {
+        const threads = await readdir(`/proc/${pid}/task`);
+        const stats = threads.map((id) => readFile(`/proc/${pid}/task/${id}/stat`, "utf8"));
+        for (const stat of await Promise.all(stats)) expect(stat).toMatch(/\) T /);
+      });
+    },
     thaw: () => part.process.kill("SIGCONT"),
     /** Resolves when it serves again. Its connections are gone a moment before it is. */
     async start() {
