@@ -4,8 +4,11 @@ import { decodeBatches } from "./batch.ts";
 import type { Cluster } from "./cluster.ts";
 import { createFetch } from "./fetch.ts";
 import { findCommitted, findEdges } from "./offsets.ts";
+import { persist } from "./pause.ts";
 import type { Lag } from "./types.ts";
 
+/** A leader that is just moving is asked again; people wait for the answer. */
+const RETRY = { firstMs: 50, mostMs: 500, timeoutMs: 2_000 };
 /** Bytes asked for to see one record: a broker gives the first batch whole all the same. */
 const PEEK_BYTES = 1;
 
@@ -17,14 +20,16 @@ export async function readLag(
   cluster: Cluster,
   groups: Readonly<Record<string, readonly { readonly name: string }[]>>,
 ): Promise<Lag[]> {
+  const topics = [...new Set(Object.values(groups).flatMap((list) => list.map((t) => t.name)))];
   try {
-    const topics = [...new Set(Object.values(groups).flatMap((list) => list.map((t) => t.name)))];
-    await cluster.refresh(topics);
-    const lags: Lag[] = [];
-    for (const [group, list] of Object.entries(groups)) {
-      for (const { name } of list) lags.push(...(await readGroupLag(cluster, group, name)));
-    }
-    return lags;
+    return await persist(async () => {
+      await cluster.refresh(topics);
+      const lags: Lag[] = [];
+      for (const [group, list] of Object.entries(groups)) {
+        for (const { name } of list) lags.push(...(await readGroupLag(cluster, group, name)));
+      }
+      return lags;
+    }, RETRY);
   } catch (thrown) {
     throw new AppError("unavailable", "log_unavailable", "The log did not answer in time.", {
       cause: thrown,

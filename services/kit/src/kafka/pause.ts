@@ -34,3 +34,22 @@ export async function keepTrying(
     await pause(delayMs(options, attempt), options.signal);
   }
 }
+
+/**
+ * Runs `task` until it does not throw, with growing pauses between.
+ * @throws what the last try threw, once `timeoutMs` are over; a try that is under way then is waited for
+ */
+export async function persist<T>(
+  task: () => Promise<T>,
+  options: Backoff & { readonly timeoutMs: number },
+): Promise<T> {
+  const over = AbortSignal.timeout(options.timeoutMs);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await task();
+    } catch (thrown) {
+      if (over.aborted) throw thrown;
+    }
+    await pause(delayMs(options, attempt), over);
+  }
+}

@@ -1,10 +1,9 @@
 /** Makes the topics as they are declared and says where a broker has them otherwise. */
-import { delayMs } from "../backoff.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type Cluster, createCluster } from "./cluster.ts";
 import { deadLetterOf } from "./dead-letter.ts";
-import { pause } from "./pause.ts";
+import { persist } from "./pause.ts";
 import type { TopicSettings } from "./types.ts";
 
 /** A topic with the settings it must have. */
@@ -13,9 +12,8 @@ type Config = Readonly<Record<string, string>>;
 
 /** How long dead letters are kept, ms: long enough for people to find and redrive them. */
 const DEAD_LETTER_RETENTION_MS = 30 * 86_400_000;
-/** ms in which brokers must answer and new topics must have leaders. */
-const TIMEOUT_MS = 30_000;
-const RETRY = { firstMs: 50, mostMs: 1_000 };
+/** Brokers must answer and new topics must have leaders within 30 s. */
+const RETRY = { firstMs: 50, mostMs: 1_000, timeoutMs: 30_000 };
 const TOPIC_EXISTS = 36;
 /** Resource type of topics in DescribeConfigs. */
 const TOPIC_RESOURCE = 2;
@@ -40,7 +38,7 @@ export async function provisionTopics(options: {
   const names = wanted.map(({ name }) => name);
   const cluster = createCluster({ brokers: options.brokers, clientId: "headgate-provision" });
   try {
-    await persist(async () => {
+    await persevere(async () => {
       await cluster.refresh(names);
       const missing = wanted.filter(({ name }) => cluster.countPartitions(name) === undefined);
       for (const name of await createMissing(cluster, missing, replication)) {
@@ -57,7 +55,7 @@ export async function provisionTopics(options: {
           throw new Error(`topic ${name} has no leader yet`);
       }
     });
-    const faults = await persist(() => findFaults(cluster, wanted));
+    const faults = await persevere(() => findFaults(cluster, wanted));
     if (faults.length > 0) {
       throw new AppError(
         "failed_precondition",
@@ -152,20 +150,14 @@ async function findFaults(cluster: Cluster, wanted: readonly Wanted[]): Promise<
   });
 }
 
-/** Tries until it works or the time is over. */
-async function persist<T>(task: () => Promise<T>): Promise<T> {
-  const over = AbortSignal.timeout(TIMEOUT_MS);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await task();
-    } catch (thrown) {
-      if (over.aborted) {
-        const why = thrown instanceof Error ? thrown.message : "no answer";
-        throw new AppError("unavailable", "log_unavailable", `The log cannot be set up: ${why}`, {
-          cause: thrown,
-        });
-      }
-      await pause(delayMs(RETRY, attempt), over);
-    }
+/** @throws AppError unavailable `log_unavailable` when it does not work in time */
+async function persevere<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await persist(task, RETRY);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : "no answer";
+    throw new AppError("unavailable", "log_unavailable", `The log cannot be set up: ${why}`, {
+      cause: thrown,
+    });
   }
 }
