@@ -1,7 +1,11 @@
 /** Events asked for → messages announced. */
-import { create } from "@bufbuild/protobuf";
 import { dead, done, type Handler, type Publish } from "@headgate/kit/kafka";
-import { Change, type Message, MessagePostedSchema } from "@headgate/proto/chat/v1/chat";
+import {
+  Change,
+  type Message,
+  type MessagePosted,
+  type MessagePostedSchema,
+} from "@headgate/proto/chat/v1/chat";
 import type { EventSchema } from "@headgate/proto/event/v1/event";
 import type { createMetrics } from "./metrics.ts";
 import type { ChatService } from "./service.ts";
@@ -26,6 +30,6 @@ export function createChatConsumer(deps: {
   };
 }
 
-function announcement(message: Message) {
-  return create(MessagePostedSchema, { message, change: Change.CREATED });
+function announcement(message: Message): MessagePosted {
+  return { $typeName: "headgate.chat.v1.MessagePosted", message, change: Change.CREATED };
 }
