@@ -12,7 +12,7 @@ const CALLERS = 16;
 const PARTITIONS = 6;
 
 test("brokers of a cluster are killed one after the other: what was acknowledged is there once and in order", {
-  timeout: 300_000,
+  timeout: 900_000,
 }, async () => {
   const { brokers, processes } = await startKafkaCluster();
   const { log } = createCollectedLog();
