@@ -17,6 +17,8 @@ const FILLER =
   "disk usage of /var/lib/postgresql is at 91 percent and grows by 2 percent an hour. ".repeat(4);
 const BATCH = 50;
 const POOL = 512;
+/** Seconds of load before each measured run, floors alike, so that its own code is warm too. */
+const OWN_WARM_UP_SECONDS = 3;
 
 /** Loads the native hook, so that every part is warm before the first figure is taken; then waits for the lag to go. */
 export async function warmUp(system: BenchSystem, run: Run): Promise<void> {
@@ -31,12 +33,15 @@ export async function measureAccepted(
   run: Run,
 ): Promise<Rates> {
   const { headgate, mattermost } = system.paths;
-  const rates =
-    name === "native"
-      ? await measure(system.port, run, poolOf(nativeShot(headgate)), 1, 202)
-      : name === "mattermost"
-        ? await measure(system.port, run, poolOf(nativeShot(mattermost)), 1, 200)
-        : await measure(system.port, run, poolOf(batchShot(headgate)), BATCH, 207);
+  const ways = {
+    native: { shots: poolOf(nativeShot(headgate)), events: 1, status: 202 },
+    mattermost: { shots: poolOf(nativeShot(mattermost)), events: 1, status: 200 },
+    batch_50: { shots: poolOf(batchShot(headgate)), events: BATCH, status: 207 },
+  };
+  const { shots, events, status } = ways[name];
+  await measure(system.port, { ...run, seconds: OWN_WARM_UP_SECONDS }, shots, events, status);
+  await system.drained();
+  const rates = await measure(system.port, run, shots, events, status);
   await system.drained();
   return rates;
 }
@@ -60,7 +65,7 @@ export async function measureFloor(
     const [line] = (await once(createInterface(child.stdout), "line")) as [string];
     const shots = poolOf(nativeShot("/"));
     const status = floor === "http" ? 200 : 202;
-    await measure(Number(line), { ...run, seconds: 3 }, shots, 1, status); // its own code warms up too
+    await measure(Number(line), { ...run, seconds: OWN_WARM_UP_SECONDS }, shots, 1, status);
     return await measure(Number(line), run, shots, 1, status);
   } finally {
     child.kill("SIGTERM");

@@ -5,7 +5,7 @@ import { countCodePoints } from "@headgate/kit/json";
 import { HookState } from "@headgate/proto/registry/v1/registry";
 import type { Budget, Claim, Gate, Hook, HookRequest } from "../../dialect.ts";
 import { refusal } from "./errors.ts";
-import { uuidOfId } from "./id.ts";
+import { isId } from "./id.ts";
 
 /** Code points of an Idempotency-Key. */
 const KEY_MAX = 255;
@@ -16,8 +16,7 @@ const KEY_MAX = 255;
  */
 export async function findLiveHook(gate: Gate, id: string): Promise<Hook> {
   // What no UUID gives is no hook's id, and costs no call.
-  const hook =
-    uuidOfId(id) === undefined ? undefined : await gate.findHook("mattermost", id.toLowerCase());
+  const hook = isId(id) ? await gate.findHook("mattermost", id.toLowerCase()) : undefined;
   if (!hook || hook.record.state === HookState.REVOKED) throw refusal("hook_unknown");
   if (hook.record.state === HookState.DISABLED) throw refusal("hook_disabled");
   return hook;

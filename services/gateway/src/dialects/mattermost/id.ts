@@ -5,6 +5,14 @@ import { formatUuid, parseUuid } from "@headgate/kit/ids";
 const VALUES = new Map(Array.from(BASE32_ALPHABET, (letter, value) => [letter, value]));
 const LENGTH = 26;
 
+/** 25 letters of five bits, and one of the eight whose two lowest bits are not set: 128 bits. Upper case too. */
+const ID = /^[ybndrfg8ejkmcpqxot1uwisza345h769]{25}[yrecowah]$/i;
+
+/** Whether a UUID can stand behind a text, as `uuidOfId` says, for those who need not know which. */
+export function isId(text: string): boolean {
+  return ID.test(text);
+}
+
 /** The 26 characters of 16 bytes; the last one carries three bits. */
 export function formatId(bytes: Uint8Array): string {
   return encodeBase32(bytes);

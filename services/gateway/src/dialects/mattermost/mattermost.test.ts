@@ -5,7 +5,7 @@ import { HookState } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { conformance } from "../conformance.ts";
 import { channels, errorOf, HOOK_ID, idOf, OWNER_ID, openWorld, TRACE_ID } from "./fake-gate.ts";
-import { formatId, requestIdOf, uuidOfId } from "./id.ts";
+import { formatId, isId, requestIdOf, uuidOfId } from "./id.ts";
 import { createMattermost } from "./index.ts";
 
 const FORM = "application/x-www-form-urlencoded";
@@ -422,6 +422,7 @@ describe("ids", () => {
   test("26 characters and a UUID are two forms of one id", () => {
     const uuid = "0192f3c4-5b6a-7c8d-9e0f-112233445566";
     expect(uuidOfId(idOf(uuid))).toBe(uuid);
+    expect(isId(idOf(uuid)) && isId(idOf(uuid).toUpperCase())).toBe(true);
     expect(uuidOfId(idOf(uuid).toUpperCase())).toBe(uuid);
     expect(idOf("00000000-0000-0000-0000-000000000000")).toBe("y".repeat(26));
     expect(formatId(new Uint8Array(16).fill(255))).toBe(`${"9".repeat(25)}h`);
@@ -436,6 +437,7 @@ describe("ids", () => {
     "é".repeat(26),
   ])("%j is no id", (text) => {
     expect(uuidOfId(text)).toBeUndefined();
+    expect(isId(text)).toBe(false);
   });
 });
 
