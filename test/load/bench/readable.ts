@@ -17,7 +17,7 @@ export type Readable = {
 
 const FIRST_RATE = 2_000;
 const STEP = 1_000;
-const LAST_RATE = 14_000;
+const LAST_RATE = 20_000;
 const STEP_SECONDS = 10;
 const HALF_KNEE_SECONDS = 15;
 /** Lag is flat when what is not yet readable at the end of a step is at most this many ms of the rate. */
