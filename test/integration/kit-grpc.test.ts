@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { AppError } from "@headgate/kit/errors";
 import { type Handlers, implement, openClient, type RpcServer, serveRpc } from "@headgate/kit/grpc";
 import { recordSpans } from "@headgate/kit/telemetry/recorded-spans";
+import { VERSION } from "@headgate/kit/version";
 import { RateLimiterService } from "@headgate/proto/ratelimiter/v1/rate_limiter";
 import { expect, onTestFinished, test } from "vitest";
 import { createCollectedLog } from "../support/collected-log.ts";
@@ -58,6 +59,21 @@ async function checkHealth(server: RpcServer, service: string): Promise<number |
   session.close();
   return Buffer.concat(chunks)[6]; // 5 bytes of frame, tag of field 1, its value
 }
+
+test("every answer says the version of the service, a refusal too", async () => {
+  const refuse = () => Promise.reject(new AppError("not_found", "none", "None."));
+  const { server } = await open({ settle: refuse });
+  const seen: string[] = [];
+  const client = openClient(RateLimiterService, {
+    address: `127.0.0.1:${server.port}`,
+    deadlineMs: 20_000,
+    onVersion: (version) => seen.push(version),
+  });
+  onTestFinished(() => client[Symbol.asyncDispose]());
+  await client.admit({});
+  expect((await failureOf(client.settle({}))).error.reason).toBe("none");
+  expect(seen).toEqual([VERSION, VERSION]);
+});
 
 test("carries messages both ways", async () => {
   const { client } = await open({

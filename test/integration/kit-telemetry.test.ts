@@ -7,6 +7,7 @@ import {
   tracing,
   withSpan,
 } from "@headgate/kit/telemetry";
+import { VERSION } from "@headgate/kit/version";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { createCollectedLog } from "../support/collected-log.ts";
 import { eventually } from "../support/eventually.ts";
@@ -54,7 +55,7 @@ async function openCollector(): Promise<{
 async function open(env: Record<string, string>) {
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   const { log, lines } = createCollectedLog();
-  const options = { service: "gateway", version: "1.2.3", env: process.env, log };
+  const options = { service: "gateway", env: process.env, log };
   const telemetry = await openTelemetry(options);
   return { telemetry, lines };
 }
@@ -89,7 +90,7 @@ test("sends whole traces as OTLP/JSON, with what describes the process", async (
     expect.arrayContaining([
       attribute("service.name", "gateway"),
       attribute("service.namespace", "headgate"),
-      attribute("service.version", "1.2.3"),
+      attribute("service.version", VERSION),
     ]),
   );
   const [child, parent] = resourceSpans[0].scopeSpans[0].spans;

@@ -18,7 +18,7 @@ await runService("chat", async ({ log, env }) => {
   const config = readConfig(env);
   const host = config.HEADGATE_HOST;
   await using scope = new AsyncDisposableStack();
-  scope.use(await openTelemetry({ service: "chat", version: "0.1.0", env, log }));
+  scope.use(await openTelemetry({ service: "chat", env, log }));
   const db = scope.use(await openPostgres({ url: config.DATABASE_URL, log }));
   const kafka = scope.use(
     await openKafka({ brokers: config.KAFKA_BROKERS, clientId: "chat", log }),

@@ -7,6 +7,7 @@ import { openKafka } from "@headgate/kit/kafka";
 import { runService, stopSignal } from "@headgate/kit/lifecycle";
 import { OUR_METRIC } from "@headgate/kit/semconv";
 import { gauge, openTelemetry } from "@headgate/kit/telemetry";
+import { VERSION } from "@headgate/kit/version";
 import { ChatService } from "@headgate/proto/chat/v1/chat";
 import { RateLimiterService } from "@headgate/proto/ratelimiter/v1/rate_limiter";
 import { ManagementService } from "@headgate/proto/registry/v1/management";
@@ -31,7 +32,6 @@ import { readSource } from "./source.ts";
 import { createStatus, PROBE_MS } from "./status.ts";
 import { createTail } from "./tail.ts";
 
-const VERSION = "0.1.0";
 /** ms until an event that the log does not acknowledge is refused. */
 const PUBLISH_TIMEOUT_MS = 5_000;
 
@@ -39,14 +39,20 @@ await runService("gateway", async ({ log, env }) => {
   const config = readConfig(env);
   const { brokers, host, trustedProxies, logsAccepted } = config;
   await using scope = new AsyncDisposableStack();
-  scope.use(await openTelemetry({ service: "gateway", version: VERSION, env, log }));
+  scope.use(await openTelemetry({ service: "gateway", env, log }));
   const publishTimeoutMs = PUBLISH_TIMEOUT_MS;
   const kafka = scope.use(await openKafka({ brokers, clientId: "gateway", log, publishTimeoutMs }));
-  const registryRpc = scope.use(openClient(RegistryService, { address: config.registryAddress }));
-  const management = scope.use(openClient(ManagementService, { address: config.registryAddress }));
-  const chat = scope.use(openClient(ChatService, { address: config.chatAddress }));
+  const versions = new Map<string, string>();
+  const peer = (name: string, address: string) => ({
+    address,
+    onVersion: (version: string) => versions.set(name, version),
+  });
+  const registryPeer = peer("registry", config.registryAddress);
+  const registryRpc = scope.use(openClient(RegistryService, registryPeer));
+  const management = scope.use(openClient(ManagementService, registryPeer));
+  const chat = scope.use(openClient(ChatService, peer("chat", config.chatAddress)));
   const limiterRpc = scope.use(
-    openClient(RateLimiterService, { address: config.rateLimiterAddress }),
+    openClient(RateLimiterService, peer("rate-limiter", config.rateLimiterAddress)),
   );
   const registry = createRegistryClient(registryRpc);
   const limiter = createRateLimiterClient(limiterRpc);
@@ -105,10 +111,19 @@ await runService("gateway", async ({ log, env }) => {
       probes: [
         {
           name: "registry",
+          version: () => versions.get("registry"),
           ask: () => registryRpc.lookUp({ thing: { case: "userId", value: nobody } }, probe),
         },
-        { name: "chat", ask: () => chat.getMessages({ ids: [nobody] }, probe) },
-        { name: "rate-limiter", ask: () => limiterRpc.peek({ budgets: [] }, probe) },
+        {
+          name: "chat",
+          version: () => versions.get("chat"),
+          ask: () => chat.getMessages({ ids: [nobody] }, probe),
+        },
+        {
+          name: "rate-limiter",
+          version: () => versions.get("rate-limiter"),
+          ask: () => limiterRpc.peek({ budgets: [] }, probe),
+        },
       ],
     }),
     hookUrl: (name, credential) => {

@@ -8,7 +8,7 @@ test("sums lag over partitions, says since when, and tells parts that answer fro
   const status = createStatus({
     version: "1",
     probes: [
-      { name: "chat", ask: async () => ({}) },
+      { name: "chat", ask: async () => ({}), version: () => "1.2.3" },
       { name: "registry", ask: () => Promise.reject(away) },
       { name: "limiter", ask: () => Promise.reject(new AppError("not_found", "x", "None.")) },
     ],
@@ -27,7 +27,7 @@ test("sums lag over partitions, says since when, and tells parts that answer fro
     version: "1",
     parts: [
       { name: "log", isReady: true },
-      { name: "chat", isReady: true },
+      { name: "chat", isReady: true, version: "1.2.3" },
       { name: "registry", isReady: false },
       { name: "limiter", isReady: true },
     ],

@@ -8,7 +8,12 @@ import type { StatusReport } from "./dialects/headgate/api/deps.ts";
 export const PROBE_MS = 1_000;
 
 /** A part, and how to ask it for something small; `ask` has its own deadline. */
-export type Probe = { readonly name: string; readonly ask: () => Promise<unknown> };
+export type Probe = {
+  readonly name: string;
+  readonly ask: () => Promise<unknown>;
+  /** Its version, as its last answer said; undefined where none did. */
+  readonly version?: () => string | undefined;
+};
 
 /** What the report is made of. */
 export type StatusDeps = {
@@ -29,7 +34,10 @@ export function createStatus({
   return async function status() {
     const [lags, ...parts] = await Promise.all([
       kafka.lag(groups).catch(ignoreAway),
-      ...probes.map(async ({ name, ask }) => ({ name, isReady: await answers(ask) })),
+      ...probes.map(async ({ name, ask, version: versionOf }) => {
+        const isReady = await answers(ask);
+        return { name, isReady, version: versionOf?.() };
+      }),
     ]);
     const log = { name: "log", isReady: lags !== undefined };
     const oldestMs = oldestOf(lags ?? []);

@@ -7,6 +7,7 @@ import { renderMetrics } from "./telemetry/prometheus.ts";
 import { openRuntimeMetrics } from "./telemetry/runtime.ts";
 import { readTelemetrySettings } from "./telemetry/settings.ts";
 import type { Span } from "./telemetry/spans.ts";
+import { VERSION } from "./version.ts";
 
 export {
   activeSpan,
@@ -32,7 +33,6 @@ export {
  */
 export async function openTelemetry(options: {
   service: string;
-  version: string;
   env: NodeJS.ProcessEnv;
   log: Log;
 }): Promise<AsyncDisposable> {
@@ -42,7 +42,7 @@ export async function openTelemetry(options: {
   const resource = {
     [RESOURCE.serviceName]: options.service,
     [RESOURCE.serviceNamespace]: "headgate",
-    [RESOURCE.serviceVersion]: options.version,
+    [RESOURCE.serviceVersion]: VERSION,
     [RESOURCE.serviceInstanceId]: randomUUID(),
   };
   await using scope = new AsyncDisposableStack();

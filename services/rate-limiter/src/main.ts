@@ -15,7 +15,7 @@ await runService("rate-limiter", async ({ log, env }) => {
   const config = readConfig(env);
   const host = config.HEADGATE_HOST;
   await using scope = new AsyncDisposableStack();
-  scope.use(await openTelemetry({ service: "rate-limiter", version: "0.1.0", env, log }));
+  scope.use(await openTelemetry({ service: "rate-limiter", env, log }));
   const redis = scope.use(await openRedis({ url: config.REDIS_URL, log }));
   const limiter = createRateLimiter({
     store: createRedisStore({ redis }),

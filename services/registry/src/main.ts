@@ -23,7 +23,7 @@ const PUBLISH_TIMEOUT_MS = 3_000;
 await runService("registry", async ({ log, env }) => {
   const config = readConfig(env);
   await using scope = new AsyncDisposableStack();
-  scope.use(await openTelemetry({ service: "registry", version: "0.1.0", env, log }));
+  scope.use(await openTelemetry({ service: "registry", env, log }));
   const db = scope.use(await openPostgres({ url: config.databaseUrl, log }));
   const kafka = scope.use(
     await openKafka({

@@ -17,7 +17,12 @@ import {
   startSpan,
   tracing,
 } from "../telemetry.ts";
-import { MESSAGE_BYTES_MAX, methodName, toServiceDefinition } from "./definition.ts";
+import {
+  MESSAGE_BYTES_MAX,
+  methodName,
+  toServiceDefinition,
+  VERSION_HEADER,
+} from "./definition.ts";
 import { fromStatus, statusName } from "./status.ts";
 
 /** Ms that a call may take unless its caller says otherwise. */
@@ -45,12 +50,13 @@ export type Client<S extends DescService> = AsyncDisposable & {
  * A client of the service at `host:port`; a name with several addresses is called in turn. Connects with the first
  * call. While the peer is known to be away, calls fail at once with `unavailable` instead of waiting.
  * @param options.deadlineMs of each call that names none; 2,000
+ * @param options.onVersion told of the peer's version with each of its answers
  */
 export function openClient<S extends DescService>(
   service: S,
-  options: { address: string; deadlineMs?: number },
+  options: { address: string; deadlineMs?: number; onVersion?: (version: string) => void },
 ): Client<S> {
-  const { address, deadlineMs = DEADLINE_MS } = options;
+  const { address, deadlineMs = DEADLINE_MS, onVersion } = options;
   const channel = new GrpcClient(`dns:///${address}`, credentials.createInsecure(), {
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
@@ -90,7 +96,7 @@ export function openClient<S extends DescService>(
       const metadata = new Metadata();
       if (span?.context) metadata.set("traceparent", formatTraceparent(span.context));
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-      channel.makeUnaryRequest(
+      const running = channel.makeUnaryRequest(
         rpc.path,
         rpc.requestSerialize,
         rpc.responseDeserialize,
@@ -106,8 +112,14 @@ export function openClient<S extends DescService>(
           reject(failure);
         },
       );
+      if (onVersion) running.on("metadata", tellVersion);
       return promise;
     };
+  }
+
+  function tellVersion(metadata: Metadata): void {
+    const [version] = metadata.get(VERSION_HEADER);
+    if (typeof version === "string") onVersion?.(version);
   }
 
   function openSpan(name: string, callers: readonly SpanContext[] | undefined): Span {

@@ -16,6 +16,9 @@ import type { Span } from "../telemetry.ts";
 /** The largest message that is sent or taken, in bytes, either way. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Header of every answer: the version of the service that gave it. */
+export const VERSION_HEADER = "headgate-version";
+
 /** What a handler knows about its call. */
 export type Call = {
   /** Ms left when the call arrived; past them nobody waits for the answer. */

@@ -1,6 +1,6 @@
 /** Serves rpcs: errors by the table, deadlines, health, reflection, spans, and a drain that ends. */
 import {
-  type Metadata,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
@@ -19,12 +19,14 @@ import {
   tracing,
   withSpan,
 } from "../telemetry.ts";
+import { VERSION } from "../version.ts";
 import {
   type AnyHandler,
   type Implementation,
   MESSAGE_BYTES_MAX,
   methodName,
   toServiceDefinition,
+  VERSION_HEADER,
 } from "./definition.ts";
 import { addReflection } from "./reflection.ts";
 import { statusName, toStatus } from "./status.ts";
@@ -44,6 +46,10 @@ const SERVER_FAULTS: ReadonlySet<number> = new Set([
   status.UNAVAILABLE,
   status.DATA_LOSS,
 ]);
+
+/** Goes with every answer. */
+const ABOUT = new Metadata();
+ABOUT.set(VERSION_HEADER, VERSION);
 
 /** A listening server. Disposing drains: health says NOT_SERVING, running calls finish or are cut after 5 s. */
 export type RpcServer = AsyncDisposable & { readonly port: number };
@@ -116,6 +122,7 @@ function createUnary({
     const startedMs = performance.now();
     const span = tracing() ? openSpan(name, call.metadata) : undefined;
     const { context, expired, settle } = openCall(call, span);
+    call.sendMetadata(ABOUT);
     Promise.race([span ? withSpan(span, run) : run(), expired]).then(
       (response) => end(status.OK, () => callback(null, response)),
       (thrown: unknown) => {
