@@ -1,4 +1,5 @@
 /** The native management API and the live stream through the front door of a running system. */
+import { VERSION } from "@headgate/kit/version";
 import { beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type System, useRunningSystem } from "../support/system.ts";
@@ -270,13 +271,23 @@ test("the stream shows what the reader may see, goes on after Last-Event-ID, and
   await other.ended;
 });
 
-test("the description is served to everybody, and the status page shows the parts", async () => {
+test("the description is served to everybody, and the status page shows parts, versions and lag", async () => {
   const { body } = await ask("GET", "/openapi.json", { token: "" });
   expect(body.openapi).toBe("3.1.0");
   expect(Object.keys(body.paths)).toContain("/in/{token}/batch");
   await eventually(async () => {
     const status = (await ask("GET", "/status")).body;
     expect(status.status).toBe("ok");
-    expect(status.groups.map(({ group }: Thing) => group)).toContain("chat");
+    expect(status.parts).toEqual(
+      expect.arrayContaining(
+        ["registry", "chat", "rate-limiter"].map((name) => ({
+          name,
+          ready: true,
+          version: VERSION,
+        })),
+      ),
+    );
+    const settled = { group: "chat", topic: "chat.requested.v1", lag: 0, lag_seconds: 0 };
+    expect(status.groups).toContainEqual(settled);
   });
 });
