@@ -55,26 +55,49 @@ export function buildPost(
 /** Runs the load; resolves when its time is over and every shot's fate is known. */
 export async function runLoad<Tag>(load: Load<Tag>): Promise<void> {
   const endAt = performance.now() + load.seconds * 1000;
-  const due: number[] = []; // open loop: shots that wait for a free connection
+  const turns = load.rate === undefined ? closedLoop(endAt) : openLoop(endAt, load.rate);
   const lanes = Array.from({ length: load.connections }, () => createLane(load));
-  let ticker: NodeJS.Timeout | undefined;
+  await Promise.all(lanes.map((lane) => lane.run(turns.next)));
+  turns.stop();
+}
 
-  if (load.rate !== undefined) {
-    const gapMs = 1000 / load.rate;
-    let nextDue = performance.now();
-    ticker = setInterval(() => {
-      const now = Math.min(performance.now(), endAt);
-      for (; nextDue <= now; nextDue += gapMs) due.push(nextDue);
-      for (const lane of lanes) lane.wake();
-    }, 1);
-  }
-  const isOver = () => performance.now() >= endAt; // what is due and unsent by then is not sent at all
-  const takeDue = (): number | undefined => {
-    if (isOver()) return undefined;
-    return load.rate === undefined ? performance.now() : due.shift();
+/** When a connection may send: the moment its shot was due; undefined: no more, what is due and unsent by then is not sent. */
+type Turns = { next(): number | undefined | Promise<number | undefined>; stop(): void };
+
+function closedLoop(endAt: number): Turns {
+  return {
+    next() {
+      const now = performance.now();
+      return now < endAt ? now : undefined;
+    },
+    stop() {},
   };
-  await Promise.all(lanes.map((lane) => lane.run(takeDue, isOver)));
-  clearInterval(ticker);
+}
+
+function openLoop(endAt: number, rate: number): Turns {
+  const gapMs = 1000 / rate;
+  const idle: ((dueAt: number | undefined) => void)[] = [];
+  let nextDue = performance.now();
+  const ticker = setInterval(() => {
+    const now = performance.now();
+    while (idle.length > 0 && nextDue <= Math.min(now, endAt)) idle.pop()?.(take());
+    if (now >= endAt) for (const end of idle.splice(0)) end(undefined);
+  }, 1);
+  return {
+    next() {
+      const now = performance.now();
+      if (now >= endAt) return undefined;
+      if (nextDue <= now) return take(); // it is late: all connections were busy
+      return new Promise((resolve) => idle.push(resolve));
+    },
+    stop: () => clearInterval(ticker),
+  };
+
+  function take(): number {
+    const due = nextDue;
+    nextDue += gapMs;
+    return due;
+  }
 }
 
 const RECONNECT_MS = 20;
@@ -83,20 +106,12 @@ type Answer = Omit<Result<unknown>, "tag" | "dueAt" | "sentAt" | "endedAt">;
 
 function createLane<Tag>(load: Load<Tag>) {
   let socket: Socket | undefined;
-  let wakeUp: (() => void) | undefined;
-  return { run, wake: () => wakeUp?.() };
+  return { run };
 
-  async function run(takeDue: () => number | undefined, isOver: () => boolean): Promise<void> {
+  async function run(next: Turns["next"]): Promise<void> {
     while (true) {
-      const dueAt = takeDue();
-      if (dueAt === undefined) {
-        if (isOver()) break;
-        await new Promise<void>((resolve) => {
-          wakeUp = resolve;
-          setTimeout(resolve, 50);
-        });
-        continue;
-      }
+      const dueAt = await next();
+      if (dueAt === undefined) break;
       const { bytes, tag } = load.next(dueAt);
       const sentAt = performance.now();
       const answer = await shoot(bytes);

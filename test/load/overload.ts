@@ -6,14 +6,15 @@ import { openBenchSystem } from "./bench/system.ts";
 import { buildPost, runLoad } from "./client.ts";
 import { createDurations, readUsage } from "./stats.ts";
 
-const CONNECTIONS = 512;
+/** More than may wait in the gateway at any rate reached here: else their number would be the limit, not its own. */
+const CONNECTIONS = 2_000;
 const SECONDS = 15;
 const WARM_UP_SECONDS = 20;
 /** The knee is where nearly all of what is offered is accepted within this p99, in ms. */
 const KNEE_P99_MS = 250;
 const FIRST_RATE = 2_000;
 const STEP = 1_000;
-const LAST_RATE = 16_000;
+const LAST_RATE = 24_000;
 const STEP_SECONDS = 6;
 const FILLER = "x".repeat(320);
 
@@ -25,10 +26,8 @@ await system.drained();
 
 let knee = FIRST_RATE;
 for (let rate = FIRST_RATE; rate <= LAST_RATE; rate += STEP) {
-  const step = await offer(rate, STEP_SECONDS);
-  say(`  ${rate}/s: accepted ${step.acceptedPerSecond}/s, p99 ${step.p99Ms} ms`);
-  await system.drained();
-  if (step.acceptedPerSecond < rate * 0.95 || step.p99Ms > KNEE_P99_MS) break;
+  // A pause of the machine is no knee: a step that failed is tried once more.
+  if (!(await carries(rate)) && !(await carries(rate))) break;
   knee = rate;
 }
 const at = await offer(knee, SECONDS);
@@ -52,6 +51,14 @@ const figures = {
 };
 await system[Symbol.asyncDispose]();
 console.log(JSON.stringify(figures));
+
+/** Whether nearly all that is offered at a rate is accepted in time. */
+async function carries(rate: number): Promise<boolean> {
+  const { acceptedPerSecond, p99Ms } = await offer(rate, STEP_SECONDS);
+  say(`  ${rate}/s: accepted ${acceptedPerSecond}/s, p99 ${p99Ms} ms`);
+  await system.drained();
+  return acceptedPerSecond >= rate * 0.95 && p99Ms <= KNEE_P99_MS;
+}
 
 /** Offers events at a rate, whatever the answers, and tells what came back. */
 async function offer(rate: number, seconds: number) {

@@ -3,14 +3,14 @@ import { createLoad } from "./load.ts";
 
 test("a log that stands still lets in few, whatever the rate was", () => {
   const load = createLoad({ now: () => 0 });
-  for (let at = 0; at < 256; at++) {
+  for (let at = 0; at < 512; at++) {
     expect(load.isFull()).toBe(false);
     load.enter();
   }
   expect(load.isFull()).toBe(true);
-  for (let at = 0; at < 256; at++) load.enter(); // let in before the bound was met
+  for (let at = 0; at < 512; at++) load.enter(); // let in before the bound was met
   expect(() => load.enter()).toThrow(expect.objectContaining({ reason: "overloaded" }));
-  expect(load.waiting).toBe(512);
+  expect(load.waiting).toBe(1024);
 });
 
 test("the bound follows the rate: no more wait than the log answers in 50 ms", () => {

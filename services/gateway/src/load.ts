@@ -31,7 +31,7 @@ export type Load = {
 /** The wait for the log that we let build up, in ms. */
 const WAIT_MS = 50;
 /** Requests that may wait whatever the rate: a short absence of the log at low rates refuses nobody. */
-const WAITING_MIN = 256;
+const WAITING_MIN = 512;
 /** Bytes of bodies held at once. */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 /** ms over which the rate is measured. */
