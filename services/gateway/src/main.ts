@@ -25,7 +25,7 @@ import { createHot } from "./hot.ts";
 import { openFrontDoor } from "./http.ts";
 import { createLoad } from "./load.ts";
 import { createNumbers } from "./numbers.ts";
-import { postedTail } from "./posted.ts";
+import { postedTail, type Unread } from "./posted.ts";
 import { createReadable } from "./readable.ts";
 import { createGate } from "./service.ts";
 import { readSource } from "./source.ts";
@@ -68,7 +68,8 @@ await runService("gateway", async ({ log, env }) => {
   });
   const tail = scope.use(
     createTail({
-      follow: () => kafka.follow(postedTail, { from: "now" }, (records) => readable.apply(records)),
+      follow: (take) => kafka.follow(postedTail, { from: "now" }, take),
+      onRecords: (records: readonly { readonly value: Unread | null }[]) => readable.apply(records),
       onStopped: () => readable.skip(),
     }),
   );

@@ -8,9 +8,11 @@ afterEach(() => void vi.useRealTimers());
 function open() {
   const caughtUp = Promise.withResolvers<void>();
   const log: string[] = [];
-  const tail = createTail({
-    async follow() {
+  const takers: ((record: string) => void)[] = [];
+  const tail = createTail<string>({
+    async follow(take) {
       log.push("follow");
+      takers.push(take);
       const follower: Follower = {
         caughtUp: caughtUp.promise,
         ready: true,
@@ -20,10 +22,11 @@ function open() {
       };
       return follower;
     },
+    onRecords: (record) => log.push(record),
     onStopped: () => log.push("stopped"),
     idleMs: 1_000,
   });
-  return { tail, caughtUp, log };
+  return { tail, caughtUp, log, takers };
 }
 
 test("is read from the first hold on, once, and says when nothing is missed any more", async () => {
@@ -54,6 +57,20 @@ test("is read for a while after the last release, and then no more", async () =>
   expect(log).toEqual(["follow", "stopped", "closed"]);
   expect(tail.hold().live).toBeInstanceOf(Promise);
   expect(log).toHaveLength(4);
+});
+
+test("hands over what is read, and nothing of a reading that has ended", async () => {
+  const { tail, caughtUp, log, takers } = open();
+  caughtUp.resolve();
+  const first = tail.hold();
+  await first.live;
+  takers[0]?.("one");
+  first.release();
+  await vi.advanceTimersByTimeAsync(1_100);
+  tail.hold();
+  takers[0]?.("late");
+  takers[1]?.("two");
+  expect(log).toEqual(["follow", "one", "stopped", "closed", "follow", "two"]);
 });
 
 test("is read as long as one still holds it", async () => {

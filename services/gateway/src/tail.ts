@@ -32,15 +32,18 @@ type Reading = {
 
 /**
  * Nothing is read yet.
- * @param follow starts reading from now on
- * @param onStopped what is announced after this may be missed
+ * @param options.follow starts reading from now on
+ * @param options.onRecords takes what was read
+ * @param options.onStopped what is announced after this may be missed
  */
-export function createTail({
+export function createTail<Records>({
   follow,
+  onRecords,
   onStopped,
   idleMs = IDLE_MS,
 }: {
-  follow: () => Promise<Follower>;
+  follow: (take: (records: Records) => void) => Promise<Follower>;
+  onRecords: (records: Records) => void;
   onStopped: () => void;
   idleMs?: number;
 }): Tail {
@@ -65,7 +68,10 @@ export function createTail({
   };
 
   function start(): Reading {
-    const opened = follow();
+    // What a reading brings after its end is left out: behind a gap, it would look as if nothing was missing.
+    const opened = follow((records) => {
+      if (reading === started) onRecords(records);
+    });
     const live = opened.then(async (follower) => {
       await follower.caughtUp;
       started.follower = follower;
