@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fetchJars } from "@headgate/local/parts/maven";
-import { claimPorts, isPortFree } from "@headgate/local/ports";
+import { isListening } from "@headgate/local/parts/probe";
+import { claimPorts } from "@headgate/local/ports";
 import { findProgram, runProgram } from "@headgate/local/programs";
 import { type Supervised, supervise } from "@headgate/local/supervise";
 import { onTestFinished } from "vitest";
@@ -74,7 +75,7 @@ async function prepare(broker: {
       stopSignal: "SIGKILL",
       deathSignal: "SIGKILL",
       stopTimeoutMs: 5_000,
-      isReady: async () => !(await isPortFree("127.0.0.1", port)),
+      isReady: () => isListening(port),
       readyTimeoutMs: 90_000,
     },
     { runFolder: folder, report() {} },

@@ -2,6 +2,8 @@
 import { connect } from "node:net";
 
 const ANSWER_BYTES_MAX = 64 * 1024;
+/** ms that a connection on the loopback may take. */
+const CONNECT_TIMEOUT_MS = 1_000;
 
 /**
  * Sends bytes and collects the answer until `isWhole` says it is whole.
@@ -29,5 +31,22 @@ export function ask(options: {
       if (options.isWhole(answer)) finish(answer);
       else if (answer.length > ANSWER_BYTES_MAX) finish(undefined);
     });
+  });
+}
+
+/**
+ * Whether a server accepts connections on a port of 127.0.0.1. It connects and never binds: a probe that binds the port
+ * to see whether it is taken can take it from the server that starts at that moment.
+ */
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const finish = (listening: boolean) => {
+      socket.destroy();
+      resolve(listening);
+    };
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => finish(false));
+    socket.on("error", () => finish(false));
+    socket.on("connect", () => finish(true));
   });
 }
