@@ -7,8 +7,9 @@ import { openKafka } from "@headgate/kit/kafka";
 import { createLog } from "@headgate/kit/log";
 import type { System } from "@headgate/local/system";
 import { topics } from "@headgate/proto/topics";
-import { buildPost, type Result, runLoad, type Shot } from "./client.ts";
-import { type Entry, judge, longestSilence, misordered, type Verdict } from "./ledger.ts";
+import { openBooks, retryKeyed, type Target } from "./books.ts";
+import { runLoad } from "./client.ts";
+import { judge, longestSilence, misordered, type Verdict } from "./ledger.ts";
 
 /** One thing that goes wrong at a moment of the run. */
 export type Fault = {
@@ -29,10 +30,9 @@ export type FaultReport = Verdict & {
   readonly caughtUpMs: number;
 };
 
-type Target = { readonly channelId: string; readonly path: string };
-
 const CONNECTIONS = 256;
-const KEYED_SHARE = 10; // one in ten
+/** ms that one answer may take. */
+const ANSWER_TIMEOUT_MS = 15_000;
 /** Far beyond what a slow machine needs to start its parts again: they end a wait for what never comes. */
 const RETRY_TIMEOUT_MS = 120_000;
 const CATCH_UP_TIMEOUT_MS = 180_000;
@@ -60,13 +60,14 @@ export async function runFaults(
     seconds: options.seconds,
     rate: options.rate,
     readBodies: true,
-    answerTimeoutMs: 15_000,
+    answerTimeoutMs: ANSWER_TIMEOUT_MS,
     next: books.next,
     onResult: books.note,
   });
   const endedAt = performance.now();
   await Promise.all(faults);
-  await retryKeyed(port, books);
+  const one = { port, connections: 1, readBodies: true, answerTimeoutMs: ANSWER_TIMEOUT_MS };
+  await retryKeyed((load) => runLoad({ ...one, ...load }), books, RETRY_TIMEOUT_MS);
 
   const entries = books.entries;
   const wanted = new Set(entries.filter(({ fate }) => fate === "accepted").map(({ mark }) => mark));
@@ -89,71 +90,6 @@ export async function runFaults(
     })),
     caughtUpMs,
   };
-}
-
-/** The sender's books: makes marked shots, notes their fates, sends keyed ones again until they are accepted. */
-function openBooks(targets: readonly Target[]) {
-  const entries: Entry[] = [];
-  const acceptedAt: number[] = [];
-  const again: Entry[] = [];
-  return { entries, acceptedAt, again, next, note, shotOf };
-
-  function next(): Shot<Entry> {
-    const waiting = again.shift();
-    if (waiting) return shotOf(waiting);
-    const at = entries.length;
-    const target = targets[at % targets.length] as Target; // there is at least one
-    const entry: Entry = {
-      mark: `mark-${at}`,
-      channelId: target.channelId,
-      fate: "unsent",
-      status: 0,
-      keyed: at % KEYED_SHARE === 0,
-    };
-    entries.push(entry);
-    return shotOf(entry);
-  }
-
-  function shotOf(entry: Entry): Shot<Entry> {
-    const path = targets.find(({ channelId }) => channelId === entry.channelId)?.path ?? "";
-    const headers: Record<string, string> = { "content-type": "application/json" };
-    if (entry.keyed) headers["idempotency-key"] = entry.mark;
-    return { tag: entry, bytes: buildPost(path, JSON.stringify({ text: entry.mark }), headers) };
-  }
-
-  function note({ tag: entry, outcome, status, body, endedAt }: Result<Entry>): void {
-    entry.status = status;
-    if (outcome === "answered" && status >= 200 && status < 300) {
-      entry.fate = "accepted";
-      acceptedAt.push(endedAt);
-      return;
-    }
-    if (outcome === "lost" || body.includes("log_unavailable")) entry.fate = "unknown";
-    else if (entry.fate !== "unknown") entry.fate = outcome === "unsent" ? "unsent" : "refused";
-    if (entry.keyed) again.push(entry);
-  }
-}
-
-async function retryKeyed(port: number, books: ReturnType<typeof openBooks>): Promise<void> {
-  const deadline = performance.now() + RETRY_TIMEOUT_MS;
-  while (books.again.length > 0 && performance.now() < deadline) {
-    const round = books.again.splice(0);
-    await runLoad<Entry | undefined>({
-      port,
-      connections: 1,
-      seconds: Math.max(1, round.length / 50),
-      rate: 50,
-      readBodies: true,
-      answerTimeoutMs: 15_000,
-      next: () => {
-        const entry = round.shift();
-        return entry ? books.shotOf(entry) : { tag: undefined, bytes: buildPost("/", "{}") };
-      },
-      onResult: (result) => {
-        if (result.tag) books.note({ ...result, tag: result.tag });
-      },
-    });
-  }
 }
 
 type Ask = (method: string, path: string, body?: object) => Promise<Record<string, unknown>>;

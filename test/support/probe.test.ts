@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
+import { isListening } from "@headgate/local/parts/probe";
 import { expect, test } from "vitest";
 import { findPort } from "./ports.ts";
-import { isListening } from "@headgate/local/parts/probe";
 
 const STARTS = 200;
 
