@@ -18,7 +18,20 @@ export type Topic<Desc extends DescMessage> = {
   readonly partitions: number;
   /** How long the broker keeps records, in ms; `compacted` keeps the last of each key for ever. */
   readonly retention: { readonly ms: number } | "compacted";
+  /** Bytes of one record (key, value, headers) that is published, at most. */
+  readonly recordBytesMax: number;
+  /** The broker's `max.message.bytes`: bytes of one batch, and so of what one request publishes to one partition. */
+  readonly batchBytesMax: number;
 };
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/**
+ * Bytes of one encoded event, at most, checked where the event is made. All that is made of an event later (its record, the
+ * message in an announcement, a dead letter) has head-room above it: see the sizes of the topics.
+ */
+export const EVENT_BYTES_MAX = 256 * KIB;
 
 const DAY_MS = 86_400_000;
 
@@ -55,6 +68,10 @@ export const topics = {
     eventType: "headgate.chat.requested.v1",
     partitions: CONTENT_PARTITIONS,
     retention: { ms: 7 * DAY_MS },
+    // An event, its key and headers. A batch takes one request whole: a body of 1 MiB and 1,000 events of 500 bytes each
+    // around what it says, with room to spare.
+    recordBytesMax: EVENT_BYTES_MAX + 64 * KIB,
+    batchBytesMax: 4 * MIB,
   }),
   /** Messages that became readable or changed. Key: channel id. */
   chatPosted: topic({
@@ -64,6 +81,9 @@ export const topics = {
     eventType: "headgate.chat.posted.v1",
     partitions: CONTENT_PARTITIONS,
     retention: { ms: 7 * DAY_MS },
+    // More than any record that the broker ever took of chat.requested, those of 1 MiB from before EVENT_BYTES_MAX included.
+    recordBytesMax: 2 * MIB,
+    batchBytesMax: 4 * MIB,
   }),
   /** Who and what, as it is now. Key: see RegistryChanged; a tombstone says that the thing is gone. */
   registryChanged: topic({
@@ -73,6 +93,8 @@ export const topics = {
     eventType: "headgate.registry.changed.v1",
     partitions: 1,
     retention: "compacted",
+    recordBytesMax: 1_000_000,
+    batchBytesMax: MIB,
   }),
 } as const;
 

@@ -5,7 +5,7 @@ import { openFollower } from "./kafka/follower.ts";
 import { readLag } from "./kafka/lag.ts";
 import { createKafkaMetrics } from "./kafka/metrics.ts";
 import { openProducer } from "./kafka/producer.ts";
-import { createPublisher, prepareRaw } from "./kafka/publisher.ts";
+import { createPublisher, DEFAULT_SIZES, prepareRaw } from "./kafka/publisher.ts";
 import type { Kafka, KafkaOptions } from "./kafka/types.ts";
 
 export { dead, done, drop, type Outcome, retry } from "./kafka/outcome.ts";
@@ -23,6 +23,7 @@ export type {
   RawRecord,
   Topic,
   TopicSettings,
+  TopicSizes,
 } from "./kafka/types.ts";
 
 /** Opens the door. Does not wait for a broker: `ready` tells. Disposing sends what is buffered, then closes. */
@@ -42,7 +43,7 @@ export async function openKafka(options: KafkaOptions): Promise<Kafka> {
   let opened = 0;
   return {
     publisher: (topic) => createPublisher(producer, topic, clientId),
-    publishRaw: (records) => producer.publish(prepareRaw(records)),
+    publishRaw: (records) => producer.publish(prepareRaw(records), DEFAULT_SIZES),
     async consume(topic, group, handler, bounds = {}) {
       const name = String(++opened);
       return openConsumer({

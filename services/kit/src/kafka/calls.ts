@@ -2,6 +2,7 @@
 import { AppError } from "../errors.ts";
 import { recordBytes } from "./batch.ts";
 import type { Prepared } from "./record.ts";
+import type { TopicSizes } from "./types.ts";
 
 /** One publish: done when every record of it is, failed when the first is. */
 export type Call = {
@@ -21,14 +22,15 @@ export type Calls = {
   /** Resolves when nothing is unanswered. */
   whenEmpty(): Promise<void>;
   /**
-   * Takes records in; `enqueue` is called with the call before this returns.
+   * Takes records of one topic in; `enqueue` is called with the call before this returns.
    * @throws AppError unavailable `log_full`; invalid_argument `record_too_large`. Nothing was taken in then
    */
-  open(records: readonly Prepared[], enqueue: (call: Call) => void): Promise<void>;
+  open(
+    records: readonly Prepared[],
+    sizes: TopicSizes,
+    enqueue: (call: Call) => void,
+  ): Promise<void>;
 };
-
-/** Bytes of one record that a topic of default settings takes (1 MiB, less the batch around it). */
-const RECORD_BYTES_MAX = 1_048_000;
 
 /** No calls yet. `timeoutMs` is how long each may take. */
 export function createCalls(bounds: {
@@ -50,12 +52,16 @@ export function createCalls(bounds: {
     open,
   };
 
-  function open(records: readonly Prepared[], enqueue: (call: Call) => void): Promise<void> {
+  function open(
+    records: readonly Prepared[],
+    sizes: TopicSizes,
+    enqueue: (call: Call) => void,
+  ): Promise<void> {
     const count = records.length;
     let bytes = 0;
     for (const record of records) {
       const size = recordBytes(record);
-      if (size > RECORD_BYTES_MAX) return Promise.reject(tooLarge());
+      if (size > sizes.recordBytesMax) return Promise.reject(tooLarge());
       bytes += size;
     }
     if (
@@ -108,7 +114,7 @@ export function unavailable(cause: unknown): AppError {
   });
 }
 
-/** No topic takes a record of this size. */
+/** The topic does not take a record of this size. */
 export function tooLarge(): AppError {
   return new AppError("invalid_argument", "record_too_large", "The event is too large to be kept.");
 }

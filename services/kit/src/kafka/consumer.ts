@@ -81,7 +81,7 @@ export function openConsumer<Desc extends DescMessage>(options: {
       clientId,
       position,
       handler,
-      bury: createBury(producer, { topic: topic.name, group, partition }),
+      bury: createBury(producer, { topic, group, partition }),
       chunkMax: bounds.chunkMax ?? 500,
       slots,
       log,

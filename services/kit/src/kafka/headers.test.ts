@@ -43,6 +43,8 @@ const topic = {
   eventType: "test.text",
   partitions: 1,
   retention: { ms: 1_000 },
+  recordBytesMax: 100_000,
+  batchBytesMax: 200_000,
 } as const;
 const text = (value: string) => create(StringValueSchema, { value });
 
@@ -122,7 +124,7 @@ test("encoded records go out as they are, tombstones too", () => {
 
 test("a dead letter is the record as it was, with where it came from and why", async () => {
   const { producer, read } = createFakeProducer();
-  const bury = createBury(producer, { topic: "texts.v1", group: "chat", partition: 7 });
+  const bury = createBury(producer, { topic, group: "chat", partition: 7 });
   const [origin] = readBack(
     prepareRaw([{ topic: "t", key: "k", value: Buffer.from("v"), headers: { ce_id: "1" } }]),
   );

@@ -7,6 +7,7 @@ import type { Link, RawRequest } from "./link.ts";
 import { createKafkaMetrics } from "./metrics.ts";
 import type { Part, PartResult } from "./produce.ts";
 import { openProducer, type Producer, type ProducerOptions } from "./producer.ts";
+import { DEFAULT_SIZES } from "./publisher.ts";
 import { NO_HEADERS, type Prepared, prepareRecord } from "./record.ts";
 
 /** A request that the fake broker got and has not answered. */
@@ -121,6 +122,8 @@ async function open(
   return producer;
 }
 
+const publish = (producer: Producer, records: readonly Prepared[], sizes = DEFAULT_SIZES) =>
+  producer.publish(records, sizes);
 const reasonOf = (sent: Promise<void>) =>
   sent.then(
     () => "acknowledged",
@@ -135,9 +138,9 @@ describe("gathering", () => {
   test("sends at once, and gathers while that is under way", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker);
-    const first = producer.publish([record("a")]);
+    const first = publish(producer, [record("a")]);
     await turn();
-    const rest = [producer.publish([record("b"), record("c")]), producer.publish([record("d")])];
+    const rest = [publish(producer, [record("b"), record("c")]), publish(producer, [record("d")])];
     await turn();
     expect(broker.requests).toHaveLength(1);
     await broker.requests[0]?.answer();
@@ -152,7 +155,7 @@ describe("gathering", () => {
     const broker = createFakeBroker();
     broker.state.partitions = undefined;
     const producer = await open(broker);
-    const sent = [producer.publish([record("a")]), producer.publish([record("b")])];
+    const sent = [publish(producer, [record("a")]), publish(producer, [record("b")])];
     await turn(100);
     expect(broker.requests).toHaveLength(0);
     broker.state.partitions = 1;
@@ -167,22 +170,26 @@ describe("bounds", () => {
   test("a full buffer refuses and sends nothing of what it refused", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker, { bufferRecordsMax: 3 });
-    const first = producer.publish([record("a"), record("b")]);
-    expect(await reasonOf(producer.publish([record("c"), record("d")]))).toBe("log_full");
-    const last = producer.publish([record("e")]);
+    const first = publish(producer, [record("a"), record("b")]);
+    expect(await reasonOf(publish(producer, [record("c"), record("d")]))).toBe("log_full");
+    const last = publish(producer, [record("e")]);
     await turn();
     expect(values(broker.requests[0])).toEqual(["a", "b", "e"]);
     await broker.requests[0]?.answer();
     await Promise.all([first, last]);
-    void producer.publish([record("f"), record("g"), record("h")]); // room again
+    void publish(producer, [record("f"), record("g"), record("h")]); // room again
     await turn();
     expect(values(broker.requests[1])).toEqual(["f", "g", "h"]);
   });
 
-  test("a record that no topic takes is refused before it is sent", async () => {
+  test("a record larger than its topic takes is refused before it is sent", async () => {
     const producer = await open(createFakeBroker(), { bufferBytesMax: 10_000_000 });
-    expect(await reasonOf(producer.publish([record("x".repeat(1_050_000))]))).toBe(
-      "record_too_large",
+    const sizes = { recordBytesMax: 2_000, batchBytesMax: 5_000 };
+    const large = record("x".repeat(2_100));
+    expect(await reasonOf(publish(producer, [large], sizes))).toBe("record_too_large");
+    const others = { recordBytesMax: 2_200, batchBytesMax: 5_000 };
+    expect(await Promise.race([reasonOf(publish(producer, [large], others)), turn()])).toBe(
+      undefined,
     );
   });
 
@@ -190,11 +197,11 @@ describe("bounds", () => {
     const broker = createFakeBroker();
     broker.state.leader = -1;
     const producer = await open(broker);
-    const late = reasonOf(producer.publish([record("late")]));
+    const late = reasonOf(publish(producer, [record("late")]));
     await turn(10_500);
     expect(await late).toBe("log_unavailable");
     broker.state.leader = 1;
-    const next = producer.publish([record("next")]);
+    const next = publish(producer, [record("next")]);
     await turn(2_000);
     expect(broker.requests.map(values)).toEqual([["next"]]);
     await broker.requests[0]?.answer();
@@ -206,9 +213,9 @@ describe("failures", () => {
   test("a batch of unknown fate is sent again as the same bytes, before anything newer", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker);
-    const sent = [producer.publish([record("a")])];
+    const sent = [publish(producer, [record("a")])];
     await turn();
-    sent.push(producer.publish([record("b")]));
+    sent.push(publish(producer, [record("b")]));
     await broker.requests[0]?.lose();
     await turn(1_000);
     expect(values(broker.requests[1])).toEqual(["a"]);
@@ -226,12 +233,12 @@ describe("failures", () => {
     const producer = await open(broker, { sendsInFlightMax: 5 });
     const sent: Promise<void>[] = [];
     for (const value of ["a", "b", "c"]) {
-      sent.push(producer.publish([record(value)]));
+      sent.push(publish(producer, [record(value)]));
       await turn();
     }
     await broker.requests[0]?.answer(6); // not the leader
     await broker.requests[1]?.answer(45); // "a" is missing in front of it
-    sent.push(producer.publish([record("d")]));
+    sent.push(publish(producer, [record("d")]));
     await turn(500);
     expect(broker.requests).toHaveLength(3); // "c" is still on the wire: nothing may pass it
     await broker.requests[2]?.answer(45);
@@ -253,9 +260,9 @@ describe("failures", () => {
     async (_, code) => {
       const broker = createFakeBroker();
       const producer = await open(broker);
-      const lost = reasonOf(producer.publish([record("a")]));
+      const lost = reasonOf(publish(producer, [record("a")]));
       await turn();
-      const next = producer.publish([record("b")]);
+      const next = publish(producer, [record("b")]);
       await broker.requests[0]?.answer(code);
       expect(await lost).toBe("log_unavailable");
       await turn(100);
@@ -270,10 +277,10 @@ describe("failures", () => {
   test("a broker that never answers costs the callers their deadline and no more", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker);
-    const lost = reasonOf(producer.publish([record("a")]));
+    const lost = reasonOf(publish(producer, [record("a")]));
     await turn(10_500);
     expect(await lost).toBe("log_unavailable");
-    const next = producer.publish([record("b")]);
+    const next = publish(producer, [record("b")]);
     await turn(1_000);
     expect(values(broker.requests.at(-1))).toEqual(["b"]);
     expect(broker.requests.at(-1)?.producerId).toBe(2n);
@@ -284,11 +291,11 @@ describe("failures", () => {
   test("a record the broker finds too large is told so, its neighbours' partition goes on", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker);
-    const large = reasonOf(producer.publish([record("large")]));
+    const large = reasonOf(publish(producer, [record("large")]));
     await turn();
     await broker.requests[0]?.answer(10);
     expect(await large).toBe("record_too_large");
-    const next = producer.publish([record("b")]);
+    const next = publish(producer, [record("b")]);
     await turn(100);
     await broker.requests[1]?.answer();
     await next;
@@ -299,9 +306,9 @@ describe("closing", () => {
   test("sends what waits and takes nothing more", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker);
-    const sent = producer.publish([record("a")]);
+    const sent = publish(producer, [record("a")]);
     const closed = producer.close();
-    expect(await reasonOf(producer.publish([record("b")]))).toBe("log_unavailable");
+    expect(await reasonOf(publish(producer, [record("b")]))).toBe("log_unavailable");
     await turn();
     await broker.requests[0]?.answer();
     await Promise.all([sent, closed]);

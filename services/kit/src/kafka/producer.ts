@@ -19,6 +19,7 @@ import { createProduce, type PartResult } from "./produce.ts";
 import { type Batch, cutBatch, fail, isFirst, type Lane, type Pending } from "./producer-lane.ts";
 import { openSession } from "./producer-session.ts";
 import type { Prepared } from "./record.ts";
+import type { TopicSizes } from "./types.ts";
 
 /** Bounds of the producer. */
 export type ProducerOptions = {
@@ -36,8 +37,8 @@ export type ProducerOptions = {
 export type Producer = {
   /** It has a producer id and a connection. */
   readonly ready: boolean;
-  /** Resolves and rejects as `Publish` says. */
-  publish(records: readonly Prepared[]): Promise<void>;
+  /** Resolves and rejects as `Publish` says. `sizes` are those of the records' topic. */
+  publish(records: readonly Prepared[], sizes: TopicSizes): Promise<void>;
   /** Sends what waits, as long as `timeoutMs` lasts, and rejects the rest. */
   close(): Promise<void>;
 };
@@ -70,10 +71,10 @@ export function openProducer(options: ProducerOptions): Producer {
     get ready() {
       return session.current !== undefined && cluster.connected && closing === undefined;
     },
-    async publish(records) {
+    async publish(records, sizes) {
       if (records.length === 0) return;
       if (closing) throw unavailable("the door to the log is closing");
-      await calls.open(records, (call) => enqueue(records, call));
+      await calls.open(records, sizes, (call) => enqueue(records, call));
     },
     close() {
       closing ??= close();

@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
 import { listWanted } from "./provision.ts";
 
-const orders = { name: "orders.v1", partitions: 12, retention: { ms: 1_000 } };
-const changed = { name: "registry.changed.v1", partitions: 1, retention: "compacted" } as const;
+const sizes = { recordBytesMax: 500_000, batchBytesMax: 2_000_000 };
+const orders = { name: "orders.v1", partitions: 12, retention: { ms: 1_000 }, ...sizes };
+const changed = {
+  name: "registry.changed.v1",
+  partitions: 1,
+  retention: "compacted",
+  ...sizes,
+} as const;
 
 test("each group's dead letters have a topic of one partition, kept for a month", () => {
   const wanted = listWanted([orders, changed], { chat: [orders] }, 1);
@@ -12,6 +18,12 @@ test("each group's dead letters have a topic of one partition, kept for a month"
     ["orders.v1.chat.dead", 1],
   ]);
   expect(wanted[2]?.config["retention.ms"]).toBe(String(30 * 86_400_000));
+});
+
+test("a dead-letter topic takes any record of its source and the headers that a dead letter adds", () => {
+  const [source, dead] = listWanted([orders], { chat: [orders] }, 1);
+  expect(source?.batchBytesMax).toBe(2_000_000);
+  expect(dead?.batchBytesMax).toBeGreaterThanOrEqual(2_000_000 + 64 * 1_024);
 });
 
 test("retention is a time or compaction", () => {

@@ -1,13 +1,20 @@
 /** Makes the topics as they are declared and says where a broker has them otherwise. */
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { createAlterConfigs } from "./alter-configs.ts";
 import { type Cluster, createCluster } from "./cluster.ts";
-import { deadLetterOf } from "./dead-letter.ts";
+import { deadLetterOf, deadLetterSizesOf } from "./dead-letter.ts";
 import { persist } from "./pause.ts";
 import type { TopicSettings } from "./types.ts";
 
 /** A topic with the settings it must have. */
-type Wanted = { readonly name: string; readonly partitions: number; readonly config: Config };
+type Wanted = {
+  readonly name: string;
+  readonly partitions: number;
+  readonly config: Config;
+  /** `max.message.bytes`: a topic that takes smaller batches is altered, one that takes larger ones is left as it is. */
+  readonly batchBytesMax: number;
+};
 type Config = Readonly<Record<string, string>>;
 
 /** How long dead letters are kept, ms: long enough for people to find and redrive them. */
@@ -17,10 +24,12 @@ const RETRY = { firstMs: 50, mostMs: 1_000, timeoutMs: 30_000 };
 const TOPIC_EXISTS = 36;
 /** Resource type of topics in DescribeConfigs. */
 const TOPIC_RESOURCE = 2;
+const BATCH_BYTES_MAX = "max.message.bytes";
 
 /**
  * Creates what is missing of the topics, among them the dead-letter topics of the groups (one partition each), and
- * checks what is there. A second run changes nothing.
+ * checks what is there. A topic that takes smaller batches than declared is altered to take them. A second run changes
+ * nothing.
  * @throws AppError failed_precondition `topics_differ` naming every partition count or setting that is not as declared;
  * unavailable `log_unavailable` when the brokers do not answer within 30 s
  */
@@ -55,7 +64,12 @@ export async function provisionTopics(options: {
           throw new Error(`topic ${name} has no leader yet`);
       }
     });
-    const faults = await persevere(() => findFaults(cluster, wanted));
+    const faults = await persevere(async () => {
+      for (const { topic, value } of await raiseBatchBytes(cluster, wanted)) {
+        log.info("log.topic_altered", { topic, setting: BATCH_BYTES_MAX, value });
+      }
+      return findFaults(cluster, wanted);
+    });
     if (faults.length > 0) {
       throw new AppError(
         "failed_precondition",
@@ -75,18 +89,20 @@ export function listWanted(
   replication: number,
 ): Wanted[] {
   const common = { "min.insync.replicas": replication >= 3 ? "2" : "1" };
-  const own = topics.map(({ name, partitions, retention }) => ({
+  const own = topics.map(({ name, partitions, retention, batchBytesMax }) => ({
     name,
     partitions,
+    batchBytesMax,
     config:
       retention === "compacted"
         ? { ...common, "cleanup.policy": "compact" }
         : { ...common, "cleanup.policy": "delete", "retention.ms": String(retention.ms) },
   }));
   const dead = Object.entries(groups).flatMap(([group, consumed]) =>
-    consumed.map(({ name }) => ({
-      name: deadLetterOf(name, group),
+    consumed.map((topic) => ({
+      name: deadLetterOf(topic.name, group),
       partitions: 1,
+      batchBytesMax: deadLetterSizesOf(topic).batchBytesMax,
       config: {
         ...common,
         "cleanup.policy": "delete",
@@ -107,11 +123,14 @@ async function createMissing(
   const { topicErrors } = await link.call(
     "CreateTopics",
     {
-      topics: missing.map(({ name, partitions, config }) => ({
+      topics: missing.map(({ name, partitions, config, batchBytesMax }) => ({
         topic: name,
         numPartitions: partitions,
         replicationFactor: replication,
-        configEntries: Object.entries(config).map(([key, value]) => ({ name: key, value })),
+        configEntries: Object.entries({
+          ...config,
+          [BATCH_BYTES_MAX]: String(batchBytesMax),
+        }).map(([key, value]) => ({ name: key, value })),
       })),
       timeout: 5_000,
     },
@@ -127,27 +146,64 @@ async function createMissing(
   return topicErrors.filter(({ errorCode }) => errorCode === 0).map(({ topic }) => topic);
 }
 
+/** Alters the topics that take smaller batches than declared. @returns what was altered */
+async function raiseBatchBytes(cluster: Cluster, wanted: readonly Wanted[]) {
+  const configs = await readConfigs(cluster, wanted);
+  const raises = wanted.flatMap(({ name, batchBytesMax }) => {
+    const actual = Number(configs.get(name)?.get(BATCH_BYTES_MAX));
+    return actual < batchBytesMax
+      ? [{ topic: name, name: BATCH_BYTES_MAX, value: String(batchBytesMax) }]
+      : [];
+  });
+  if (raises.length === 0) return [];
+  const link = await cluster.controller();
+  const refused = (await link.send(createAlterConfigs(raises))).filter(({ code }) => code !== 0);
+  if (refused.length > 0) {
+    const said = refused.map(
+      ({ topic, code, message }) => `${topic}: ${message || `error ${code}`}`,
+    );
+    throw new Error(`${BATCH_BYTES_MAX} could not be raised: ${said.join("; ")}`);
+  }
+  return raises;
+}
+
 async function findFaults(cluster: Cluster, wanted: readonly Wanted[]): Promise<string[]> {
+  const configs = await readConfigs(cluster, wanted);
+  return wanted.flatMap(({ name, partitions, config, batchBytesMax }) => {
+    const faults: string[] = [];
+    const count = cluster.countPartitions(name) ?? 0;
+    if (count !== partitions) faults.push(`${name} has ${count} partitions, not ${partitions}`);
+    const actual = configs.get(name);
+    for (const [key, value] of Object.entries(config)) {
+      if (actual?.get(key) !== value)
+        faults.push(`${name} has ${key}=${actual?.get(key)}, not ${value}`);
+    }
+    if (Number(actual?.get(BATCH_BYTES_MAX)) < batchBytesMax) {
+      throw new Error(`${name} does not take batches of ${batchBytesMax} bytes yet`);
+    }
+    return faults;
+  });
+}
+
+/** Settings of topics as the broker has them: topic → setting → value. */
+async function readConfigs(
+  cluster: Cluster,
+  wanted: readonly Wanted[],
+): Promise<Map<string, Map<string, string | null>>> {
   const link = await cluster.anyLink();
   const { resources } = await link.call("DescribeConfigs", {
     resources: wanted.map(({ name, config }) => ({
       type: TOPIC_RESOURCE,
       name,
-      configNames: Object.keys(config),
+      configNames: [...Object.keys(config), BATCH_BYTES_MAX],
     })),
   });
-  return wanted.flatMap(({ name, partitions, config }) => {
-    const faults: string[] = [];
-    const count = cluster.countPartitions(name) ?? 0;
-    if (count !== partitions) faults.push(`${name} has ${count} partitions, not ${partitions}`);
-    const entries =
-      resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? [];
-    for (const [key, value] of Object.entries(config)) {
-      const actual = entries.find(({ configName }) => configName === key)?.configValue;
-      if (actual !== value) faults.push(`${name} has ${key}=${actual}, not ${value}`);
-    }
-    return faults;
-  });
+  return new Map(
+    resources.map(({ resourceName, configEntries }) => [
+      resourceName,
+      new Map(configEntries.map(({ configName, configValue }) => [configName, configValue])),
+    ]),
+  );
 }
 
 /** @throws AppError unavailable `log_unavailable` when it does not work in time */

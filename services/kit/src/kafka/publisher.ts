@@ -11,10 +11,13 @@ import {
   type Prepared,
   prepareRecord,
 } from "./record.ts";
-import type { Publish, RawRecord, Topic } from "./types.ts";
+import type { Publish, RawRecord, Topic, TopicSizes } from "./types.ts";
 
 /** Header that carries the trace; written once and kept through dead letters. */
 export const TRACEPARENT = "traceparent";
+
+/** Sizes of records whose topic is known by name only: those of a topic with Kafka's default settings. */
+export const DEFAULT_SIZES: TopicSizes = { recordBytesMax: 1_048_000, batchBytesMax: 1_048_588 };
 
 /** A publisher of one topic over the producer of the process. */
 export function createPublisher<Desc extends DescMessage>(
@@ -31,7 +34,7 @@ export function createPublisher<Desc extends DescMessage>(
 
   return async function publish(values, options = {}) {
     if (values.length === 0) return;
-    if (!tracing()) return producer.publish(encode(values, options.trace ?? activeSpan()));
+    if (!tracing()) return producer.publish(encode(values, options.trace ?? activeSpan()), topic);
     const span = startSpan(`send ${topic.name}`, {
       kind: "producer",
       parent: options.trace ?? activeSpan(),
@@ -45,7 +48,7 @@ export function createPublisher<Desc extends DescMessage>(
       },
     });
     try {
-      await producer.publish(encode(values, span.context ?? options.trace));
+      await producer.publish(encode(values, span.context ?? options.trace), topic);
     } catch (thrown) {
       span.fail(thrown);
       throw thrown;

@@ -4,8 +4,16 @@ import type { Log } from "../log.ts";
 import type { SpanContext } from "../telemetry.ts";
 import type { Outcome } from "./outcome.ts";
 
+/** Sizes that a topic takes. */
+export type TopicSizes = {
+  /** Bytes of one record that is published: key, value, headers and 12 bytes of framing. At most `batchBytesMax` less 128. */
+  readonly recordBytesMax: number;
+  /** The broker's `max.message.bytes`: bytes of one batch, and so of all records of one atomic call in one partition. */
+  readonly batchBytesMax: number;
+};
+
 /** What provisioning needs to know of a topic. */
-export type TopicSettings = {
+export type TopicSettings = TopicSizes & {
   readonly name: string;
   /** Fixed at creation; growing a keyed topic would reorder its keys. */
   readonly partitions: number;
