@@ -45,6 +45,48 @@ describe("who asks", () => {
     expect([limited.status, limited.headers.get("retry-after")]).toEqual([429, "3"]);
   });
 
+  test("a log-in needs JSON by name and no page of another site, so that none can log its visitors in", async () => {
+    await using api = await openApi();
+    const body = { name: "ada", password: "right-password" };
+    const logIn = async (headers: Record<string, string>) => {
+      const { status, headers: got } = await api.send("/sessions", {
+        token: undefined,
+        body: Buffer.from(JSON.stringify(body)),
+        headers,
+      });
+      return [status, got.has("set-cookie")];
+    };
+    const own = new URL(api.url).origin;
+    const json = { "content-type": "application/json" };
+    expect(await logIn({ "content-type": "" })).toEqual([415, false]);
+    for (const origin of ["https://evil.example", "null", "http://127.0.0.1:1", ""]) {
+      expect([origin, ...(await logIn({ ...json, origin }))]).toEqual([origin, 403, false]);
+    }
+    for (const origin of [own, "http://headgate.example"]) {
+      expect([origin, ...(await logIn({ ...json, origin }))]).toEqual([origin, 201, true]);
+    }
+  });
+
+  test("log-ins of one IPv6 network share one budget", async () => {
+    await using api = await openApi();
+    api.world.source = "2001:db8:1:2:3:4:5:6";
+    const body = { name: "ada", password: "right-password" };
+    await api.send("/sessions", { body, token: undefined });
+    expect(api.world.budgets).toContain("login:source:2001:db8:1:2:/64");
+  });
+
+  test("a service that does not answer in time is 503 with Retry-After", async () => {
+    await using api = await openApi({
+      listChannels: () => {
+        throw new AppError("deadline_exceeded", "peer_timeout", "Late.");
+      },
+    });
+    for (const path of ["/channels", "/stream"]) {
+      const answer = await api.send(path);
+      expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "1"]);
+    }
+  });
+
   test("logging out empties the cookie", async () => {
     await using api = await openApi();
     const answer = await api.send("/sessions/current", { method: "DELETE" });

@@ -65,6 +65,9 @@ export async function openApi(managed: Managed = {}) {
     isRevoked: false,
     isReadable: true,
     admission: {} as Partial<Admission>,
+    /** Address of the caller, and the budgets that were asked for. */
+    source: "192.0.2.1",
+    budgets: [] as string[],
     messages: [] as Message[],
     gone: new Set<string>(),
     /** Streams that keep the feed fed, and whether it has to begin first. */
@@ -82,7 +85,8 @@ export async function openApi(managed: Managed = {}) {
 
   const gate: Gate = {
     findHook: async () => undefined,
-    async admit(_budgets, claim) {
+    async admit(budgets, claim) {
+      world.budgets.push(...budgets.map(({ key }) => key));
       const base = { decision: "admitted" as const, budgets: [], retryAfterMs: 0, answer: EMPTY };
       if (!claim) return { ...base, ...world.admission };
       const known = claims.get(claim.key);
@@ -203,7 +207,7 @@ export async function openApi(managed: Managed = {}) {
       groups: [{ group: "chat", topic: "chat.requested.v1", lag: 2, lagSeconds: 0.5 }],
     }),
     hookUrl: (dialect, credential) => `http://headgate.example/${dialect}/${credential}`,
-    sourceOf: () => "192.0.2.1",
+    sourceOf: () => world.source,
     closing: closing.signal,
     log: createLog({ service: "gateway", write: (line) => lines.push(line) }),
   };

@@ -9,7 +9,7 @@ import { describeHeadTooLarge, describeProblem, describeResponse } from "./opena
 import { type AnyRoute, route } from "./route.ts";
 
 /** Problems that any request may meet. */
-const PROBLEMS_ALWAYS = [400, 429, 500, 503, 504];
+const PROBLEMS_ALWAYS = [400, 429, 500, 503];
 /** Problems of reading a body. */
 const PROBLEMS_OF_BODIES = [408, 413, 415, 422];
 

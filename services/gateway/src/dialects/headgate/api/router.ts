@@ -1,6 +1,6 @@
 /** Mounts routes: identifies, reads, validates, answers. Every failure becomes a problem. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { AppError } from "@headgate/kit/errors";
+import { AppError, STATUS } from "@headgate/kit/errors";
 import { isUuid } from "@headgate/kit/ids";
 import { ATTR } from "@headgate/kit/semconv";
 import { activeSpan } from "@headgate/kit/telemetry";
@@ -62,7 +62,7 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
       const reply = await work();
       if (reply) send(req, res, reply);
     } catch (thrown) {
-      fail(req, res, AppError.from(thrown));
+      fail(req, res, inTime(AppError.from(thrown)));
     }
   }
 
@@ -165,6 +165,15 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
     };
     write(req, res, reply.status, headers, String(reply.body));
   }
+}
+
+/** A service that did not answer in time is as good as away: the caller may come again, and is told when. */
+function inTime(error: AppError): AppError {
+  if (error.code !== "deadline_exceeded" || error.httpStatus !== STATUS.deadline_exceeded.http) {
+    return error;
+  }
+  const message = "A part of the system did not answer in time. Try again soon.";
+  return new AppError("unavailable", error.reason, message, { cause: error, retryAfterMs: 1_000 });
 }
 
 /** A missing thing, in the registry's own words for it. */

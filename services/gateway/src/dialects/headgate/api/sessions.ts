@@ -1,8 +1,10 @@
 /** Logging in and out, and who one is: /sessions, /me. */
 import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import { AppError } from "@headgate/kit/errors";
 import { Type } from "typebox";
 import type { Gate } from "../../../dialect.ts";
+import { sourceKey } from "../../../source.ts";
 import { csrfTokenOf, SESSION_COOKIE } from "./caller.ts";
 import { API_BASE } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -45,7 +47,8 @@ export function createSessionRoutes({
       method: "post",
       path: "/sessions",
       operationId: "createSession",
-      summary: "Logs in by name and password; sets the session cookie.",
+      summary:
+        "Logs in by name and password; sets the session cookie. Needs Content-Type application/json; an Origin of another site is refused.",
       tag,
       isPublic: true,
       body: closed({
@@ -59,9 +62,10 @@ export function createSessionRoutes({
           headers: { "Set-Cookie": "headgate_session, HttpOnly, SameSite=Lax.", Location: "/me" },
         },
       },
-      problems: [401],
+      problems: [401, 403],
       async handler({ body, req }) {
-        await admit(sourceOf(req), body.name);
+        checkOwnPage(req, gate.publicUrl);
+        await admit(sourceKey(sourceOf(req)), body.name);
         const asked = { name: body.name, password: body.password };
         const { token, user, expiresAt } = await registry.logIn(asked, {
           deadlineMs: LOGIN_DEADLINE_MS,
@@ -132,4 +136,21 @@ export function createSessionRoutes({
     const until = expires ? `; Expires=${expires.toUTCString()}` : "";
     return `${SESSION_COOKIE}=${token}; Path=/; HttpOnly; SameSite=Lax${secure}${until}`;
   }
+}
+
+/**
+ * Refuses what a page of another site can make a browser send: such a page must not log its visitors in as someone else.
+ * @throws AppError invalid_argument `media_type` (http 415), permission_denied `origin_foreign`
+ */
+function checkOwnPage({ headers }: IncomingMessage, publicUrl: string): void {
+  if (headers["content-type"] === undefined) {
+    const message = "The body must be application/json, and Content-Type must say so.";
+    throw new AppError("invalid_argument", "media_type", message, { http: 415 });
+  }
+  const { origin } = headers;
+  if (origin === undefined) return; // no browser sent it
+  const given = URL.canParse(origin) ? new URL(origin) : undefined;
+  if (given?.host === headers.host || given?.origin === new URL(publicUrl).origin) return;
+  const message = "Pages of other sites cannot log in here.";
+  throw new AppError("permission_denied", "origin_foreign", message);
 }
