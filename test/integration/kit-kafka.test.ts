@@ -365,6 +365,27 @@ describe("follow", () => {
   });
 });
 
+describe("follow from offsets", () => {
+  test("it reads the named partitions from their offsets, and has all that was there once it caught up", async () => {
+    const { kafka, topic, publish } = await open();
+    await publish(Array.from({ length: 60 }, () => buildEvent()));
+    const all = await readAll(kafka, topic);
+    const [partition = 0, own = []] = Map.groupBy(all, (record) => record.partition)
+      .entries()
+      .next().value ?? [0, []];
+    const from = Number(own[0]?.offset ?? 0n) + 1;
+    const seen: Followed<typeof EventSchema>[] = [];
+    const follower = await kafka.follow(topic, { from: new Map([[partition, from]]) }, (some) =>
+      seen.push(...some),
+    );
+    onTestFinished(() => follower[Symbol.asyncDispose]());
+    expect((await follower.began).get(partition)).toEqual({ earliest: 0, latest: own.length });
+    await follower.caughtUp;
+    expect(seen.map(({ offset }) => offset)).toEqual(own.slice(1).map(({ offset }) => offset));
+    expect(seen.every((record) => record.partition === partition)).toBe(true);
+  });
+});
+
 describe("traces", () => {
   test("one record continues the trace that wrote it; several have a root of their own with links", async () => {
     using recorder = recordSpans();

@@ -14,6 +14,7 @@ function open() {
       log.push("follow");
       takers.push(take);
       const follower: Follower = {
+        began: Promise.resolve(new Map()),
         caughtUp: caughtUp.promise,
         ready: true,
         async [Symbol.asyncDispose]() {

@@ -13,8 +13,10 @@ export { provisionTopics } from "./kafka/provision.ts";
 export type {
   ConsumeOptions,
   Consumer,
+  Edges,
   Followed,
   Follower,
+  FollowFrom,
   Handler,
   Kafka,
   KafkaOptions,

@@ -8,7 +8,7 @@ import { type Fetched, type Fetcher, openFetcher } from "./fetcher.ts";
 import type { KafkaMetrics } from "./metrics.ts";
 import { findEdges } from "./offsets.ts";
 import { pause } from "./pause.ts";
-import type { Followed, Follower, Topic } from "./types.ts";
+import type { Edges, Followed, Follower, FollowFrom, Topic } from "./types.ts";
 
 const RETRY = { firstMs: 50, mostMs: 2_000 };
 
@@ -18,7 +18,7 @@ export function openFollower<Desc extends DescMessage>(options: {
   readonly log: Log;
   readonly metrics: KafkaMetrics;
   readonly topic: Topic<Desc>;
-  readonly from: "start" | "now";
+  readonly from: FollowFrom;
   readonly purpose: string;
   readonly onRecords: (records: readonly Followed<Desc>[]) => void;
 }): Follower {
@@ -26,11 +26,13 @@ export function openFollower<Desc extends DescMessage>(options: {
   const ended = new AbortController();
   /** Partition → the end it had when we began; those passed are taken out. */
   const ahead = new Map<number, number>();
+  const began = Promise.withResolvers<ReadonlyMap<number, Edges>>();
   const caughtUp = Promise.withResolvers<void>();
   let fetcher: Fetcher | undefined;
 
   void start();
   return {
+    began: began.promise,
     caughtUp: caughtUp.promise,
     get ready() {
       return fetcher?.reading ?? false;
@@ -57,13 +59,16 @@ export function openFollower<Desc extends DescMessage>(options: {
     }
   }
 
-  function begin(edges: Awaited<ReturnType<typeof findEdges>>): void {
+  function begin(edges: ReadonlyMap<number, Edges>): void {
     if (ended.signal.aborted) return;
     const positions = new Map<number, number>();
     for (const [partition, { earliest, latest }] of edges) {
-      positions.set(partition, from === "start" ? earliest : latest);
-      if (from === "start" && earliest < latest) ahead.set(partition, latest);
+      const first = firstOf(partition, earliest, latest);
+      if (first === undefined) continue;
+      positions.set(partition, first);
+      if (first < latest) ahead.set(partition, latest);
     }
+    began.resolve(edges);
     if (ahead.size === 0) caughtUp.resolve();
     const wants = () => true;
     fetcher = openFetcher({
@@ -76,6 +81,14 @@ export function openFollower<Desc extends DescMessage>(options: {
       wants,
       onFetched,
     });
+  }
+
+  /** Undefined: the partition is not read. */
+  function firstOf(partition: number, earliest: number, latest: number): number | undefined {
+    if (from === "start") return earliest;
+    if (from === "now") return latest;
+    const wanted = from.get(partition);
+    return wanted === undefined ? undefined : Math.min(Math.max(wanted, earliest), latest);
   }
 
   function onFetched({ partition, records, next }: Fetched): void {

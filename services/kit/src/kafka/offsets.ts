@@ -1,8 +1,6 @@
 /** Where partitions begin and end, and where groups stand. */
 import type { Cluster } from "./cluster.ts";
-
-/** First kept offset and the offset that the next record will get. */
-export type Edges = { readonly earliest: number; readonly latest: number };
+import type { Edges } from "./types.ts";
 
 const EARLIEST = -2;
 const LATEST = -1;

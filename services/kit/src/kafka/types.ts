@@ -86,9 +86,17 @@ export type Followed<Desc extends DescMessage> = {
   readonly offset: bigint;
 };
 
+/** First kept offset of a partition, and the offset that its next record will get. */
+export type Edges = { readonly earliest: number; readonly latest: number };
+
+/** Where a follower begins; a map: partition → offset. */
+export type FollowFrom = "start" | "now" | ReadonlyMap<number, number>;
+
 /** A running tail of a topic. */
 export type Follower = AsyncDisposable & {
-  /** Resolves when every record that was there at the start has been handed over; at once for an empty topic. */
+  /** The edges that the partitions had when reading began; pending while brokers are away. Never rejects. */
+  readonly began: Promise<ReadonlyMap<number, Edges>>;
+  /** Resolves when every record that was there when reading began has been handed over; from `now`: once reading begins. */
   readonly caughtUp: Promise<void>;
   /** Reading every partition now. False again while the broker is away. */
   readonly ready: boolean;
@@ -122,13 +130,14 @@ export type Kafka = AsyncDisposable & {
     options?: ConsumeOptions,
   ): Promise<Consumer>;
   /**
-   * Reads every partition of a topic in this process, from the first kept record or from the end, and commits nothing.
+   * Reads a topic in this process and commits nothing: every partition from the first kept record or from the end, or
+   * the partitions of a map, each from its offset (the first kept one where that was deleted).
    * `onRecords` gets the records of one partition in offset order, each once, also across lost connections; what does
    * not decode is skipped and counted. It must not throw.
    */
   follow<Desc extends DescMessage>(
     topic: Topic<Desc>,
-    options: { readonly from: "start" | "now" },
+    options: { readonly from: FollowFrom },
     onRecords: (records: readonly Followed<Desc>[]) => void,
   ): Promise<Follower>;
   /** The producer has a session with the brokers. */
