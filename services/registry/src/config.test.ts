@@ -30,10 +30,24 @@ test("the first admin has a name and a way in, or is not made", () => {
   expect(readConfig(GOOD).firstAdmin).toBeUndefined();
   const token = createToken();
   const env = { ...GOOD, HEADGATE_ADMIN_NAME: "admin", HEADGATE_ADMIN_TOKEN: token };
-  expect(readConfig(env).firstAdmin).toEqual({ name: "admin", password: undefined, token });
+  expect(readConfig(env).firstAdmin).toMatchObject({ name: "admin", password: undefined, token });
   expect(faultsOf({ ...GOOD, HEADGATE_ADMIN_NAME: "No" })).toHaveLength(2);
   expect(faultsOf({ ...GOOD, HEADGATE_ADMIN_TOKEN: "hg_x" })).toEqual([
     "HEADGATE_ADMIN_TOKEN needs HEADGATE_ADMIN_NAME",
     "HEADGATE_ADMIN_TOKEN must be hg_ and 43 characters of base64url",
+  ]);
+});
+
+test("an admin is recovered only with a password and a token of its own", () => {
+  const env = {
+    ...GOOD,
+    HEADGATE_ADMIN_NAME: "admin",
+    HEADGATE_ADMIN_PASSWORD: "a new password",
+    HEADGATE_ADMIN_TOKEN: createToken(),
+    HEADGATE_ADMIN_RECOVER: "true",
+  };
+  expect(readConfig(env).firstAdmin?.isRecovered).toBe(true);
+  expect(faultsOf({ ...env, HEADGATE_ADMIN_TOKEN: "" })).toEqual([
+    expect.stringContaining("HEADGATE_ADMIN_RECOVER needs"),
   ]);
 });

@@ -3,6 +3,7 @@ import {
   addresses,
   bytes,
   ConfigError,
+  flag,
   integer,
   optional,
   readEnv,
@@ -11,7 +12,7 @@ import {
 } from "@headgate/kit/env";
 import { commonFields } from "@headgate/kit/lifecycle";
 import { isToken } from "./credential.ts";
-import type { FirstAdmin } from "./service-upkeep.ts";
+import type { FirstAdmin } from "./service-first-admin.ts";
 import { USER_NAME } from "./service-user-checks.ts";
 
 /** Settings of the registry; each sentence is its documentation. */
@@ -33,6 +34,8 @@ const fields = {
   HEADGATE_ADMIN_PASSWORD: optional(text()),
   /** A bearer token of the first system admin: "hg_" and 43 characters of base64url. */
   HEADGATE_ADMIN_TOKEN: optional(text()),
+  /** true: that account becomes an active system admin with this password and this token, once for each token. */
+  HEADGATE_ADMIN_RECOVER: flag(false),
 };
 
 /** Reads the environment. @throws ConfigError with all faults */
@@ -49,14 +52,23 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       name: values.HEADGATE_ADMIN_NAME,
       password: values.HEADGATE_ADMIN_PASSWORD,
       token: values.HEADGATE_ADMIN_TOKEN,
+      isRecovered: values.HEADGATE_ADMIN_RECOVER,
     }),
   });
 }
 
-type AdminValues = { [Name in keyof FirstAdmin]: string | undefined };
+type AdminValues = Readonly<Record<keyof FirstAdmin, string | undefined>> & {
+  readonly isRecovered: boolean;
+};
 
-function readFirstAdmin({ name, password, token }: AdminValues): FirstAdmin | undefined {
+function readFirstAdmin(values: AdminValues): (FirstAdmin & { isRecovered: boolean }) | undefined {
+  const { name, password, token, isRecovered } = values;
   const faults: string[] = [];
+  if (isRecovered && (name === undefined || password === undefined || token === undefined)) {
+    faults.push(
+      "HEADGATE_ADMIN_RECOVER needs HEADGATE_ADMIN_NAME, HEADGATE_ADMIN_PASSWORD and HEADGATE_ADMIN_TOKEN",
+    );
+  }
   if (name === undefined) {
     if (password !== undefined) faults.push("HEADGATE_ADMIN_PASSWORD needs HEADGATE_ADMIN_NAME");
     if (token !== undefined) faults.push("HEADGATE_ADMIN_TOKEN needs HEADGATE_ADMIN_NAME");
@@ -73,5 +85,5 @@ function readFirstAdmin({ name, password, token }: AdminValues): FirstAdmin | un
     faults.push("HEADGATE_ADMIN_TOKEN must be hg_ and 43 characters of base64url");
   }
   if (faults.length > 0) throw new ConfigError(faults);
-  return name === undefined ? undefined : { name, password, token };
+  return name === undefined ? undefined : { name, password, token, isRecovered };
 }

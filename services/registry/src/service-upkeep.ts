@@ -1,82 +1,16 @@
-/** What the registry does of itself: the first system admin, credentials whose grace is over, healing a lost topic. */
-import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import {
-  type Channel,
-  type Team,
-  TokenSchema,
-  type User,
-  UserSchema,
-} from "@headgate/proto/registry/v1/registry";
-import { digestOf, hintOf } from "./credential.ts";
-import { announced, show } from "./service-change.ts";
-import type { Announcement, Changes, Deps, Window } from "./service-deps.ts";
+/** What the registry does of itself: ending credentials whose grace is over, healing a lost topic. */
+import type { Channel, Team } from "@headgate/proto/registry/v1/registry";
+import { announced } from "./service-change.ts";
+import type { Announcement, Deps, Window } from "./service-deps.ts";
 
 /** Hooks looked after in one round. */
 const EXPIRE_MAX = 200;
 /** Things read at once when everything is announced. */
 const PAGE_MAX = 1_000;
-/** The actor of the audit rows of what nobody asked for. */
-const NOBODY = "00000000-0000-0000-0000-000000000000";
-
-/** The first system admin, as the settings say. */
-export type FirstAdmin = {
-  readonly name: string;
-  readonly password: string | undefined;
-  /** A bearer token, "hg_..."; kept as its digest. */
-  readonly token: string | undefined;
-};
-
 /** Upkeep; each may run in several replicas at once. */
-export function createUpkeepRules(deps: Omit<Deps, "throttle" | "sealer">) {
-  const { store, now, createId, passwords } = deps;
-  return { ensureFirstAdmin, expireCredentials, announceAll };
-
-  /** Makes the first system admin when there is no user yet. Answers whether it did. */
-  async function ensureFirstAdmin(admin: FirstAdmin): Promise<boolean> {
-    if (await store.change(async (tx) => !(await tx.lockFirstStart()))) return false;
-    const hash = admin.password === undefined ? undefined : await passwords.hash(admin.password);
-    const number = await store.reserveNumbers(1);
-    return await store.change(async (tx) => {
-      // Hashing took a while: another replica may have been faster.
-      if (!(await tx.lockFirstStart())) return false;
-      const at = timestampFromDate(now());
-      const user = create(UserSchema, {
-        id: createId(),
-        number,
-        name: admin.name,
-        displayName: admin.name,
-        isSystemAdmin: true,
-        createdAt: at,
-        updatedAt: at,
-      });
-      await tx.insertUser(user, user.id, hash);
-      if (admin.token !== undefined) await insertToken(tx, user, admin.token);
-      await tx.audit({
-        id: createId(),
-        at: now(),
-        actorId: NOBODY,
-        action: "user.created",
-        subject: `user:${user.id}`,
-        before: undefined,
-        after: show(UserSchema, user),
-        traceId: "",
-      });
-      tx.announce([announced({ case: "user", value: user })]);
-      return true;
-    });
-  }
-
-  async function insertToken(tx: Changes, user: User, secret: string): Promise<void> {
-    const token = create(TokenSchema, {
-      id: createId(),
-      userId: user.id,
-      name: "first admin",
-      hint: hintOf(secret),
-      createdAt: timestampFromDate(now()),
-    });
-    await tx.insertToken(token, digestOf(secret), user.id);
-  }
+export function createUpkeepRules(deps: Pick<Deps, "store" | "now">) {
+  const { store, now } = deps;
+  return { expireCredentials, announceAll };
 
   /** Ends credentials whose grace is over and announces their hooks without them. Answers how many hooks. */
   async function expireCredentials(): Promise<number> {

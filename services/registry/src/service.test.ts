@@ -63,6 +63,38 @@ describe("the registry", () => {
     expect([...store.tables().users.values()].map(({ name }) => name)).toEqual(["admin"]);
   });
 
+  test("recovers an admin that was deactivated, demoted and locked out, once for each token", async () => {
+    const { registry, manage, ask, admin, store } = await openMemory();
+    const other = await manage.createUser({ actor: by(admin), name: "boss", isSystemAdmin: true });
+    const boss = by(known(other.user));
+    const change = { isSystemAdmin: false, password: "another password" };
+    await manage.updateUser({ actor: boss, id: admin.id, ...change });
+    await manage.deactivateUser({ actor: boss, id: admin.id });
+    const wanted = { name: "admin", password: "a new password", token: createToken() };
+    expect(await registry.recoverAdmin(wanted)).toBe(true);
+    const { user } = await ask.resolveToken(digest(wanted.token));
+    expect(user).toMatchObject({ id: admin.id, isSystemAdmin: true, deactivatedAt: undefined });
+    expect((await ask.logIn({ name: "admin", password: wanted.password })).user?.id).toBe(admin.id);
+    expect(store.tables().audit.some(({ action }) => action === "user.recovered")).toBe(true);
+
+    await manage.updateUser({ actor: boss, id: admin.id, password: "changed once more" });
+    expect(await registry.recoverAdmin(wanted)).toBe(false);
+    const late = failureOf(ask.logIn({ name: "admin", password: wanted.password }));
+    expect((await late).reason).toBe("login_wrong");
+  });
+
+  test("recovers no bot, and makes the admin where there is none of that name", async () => {
+    const { registry, manage, ask, world } = await openMemory();
+    const { member, teamId } = await openScene(world);
+    const { bot } = await manage.createBot({ actor: by(member), name: "helper", teamId });
+    const asked = { password: "a new password", token: createToken() };
+    const failed = await failureOf(registry.recoverAdmin({ ...asked, name: known(bot).name }));
+    expect(failed.reason).toBe("admin_is_bot");
+    expect(await registry.recoverAdmin({ ...asked, name: "rescuer" })).toBe(true);
+    const { user } = await ask.resolveToken(digest(asked.token));
+    expect(user).toMatchObject({ name: "rescuer", isSystemAdmin: true });
+  });
+
   test("keeps its last system admin", async () => {
     const { manage, admin } = await openMemory();
     const demote = manage.updateUser({ actor: by(admin), id: admin.id, isSystemAdmin: false });

@@ -2,6 +2,7 @@
 import { createChannelMemberRules } from "./service-channel-members.ts";
 import { createChannelRules } from "./service-channels.ts";
 import type { Deps } from "./service-deps.ts";
+import { createFirstAdminRules } from "./service-first-admin.ts";
 import { createHookRules } from "./service-hooks.ts";
 import { createPeopleRules } from "./service-people.ts";
 import { createResolveRules } from "./service-resolve.ts";
@@ -22,6 +23,7 @@ export function createRegistryService(deps: Deps) {
     ...createChannelMemberRules(deps),
     ...createHookRules(deps),
     ...createResolveRules(deps),
+    ...createFirstAdminRules(deps),
     ...createUpkeepRules(deps),
   };
 }

@@ -6,7 +6,7 @@ import type { Kafka } from "@headgate/kit/kafka";
 import type { Log } from "@headgate/kit/log";
 import { topics } from "@headgate/proto/topics";
 import type { RegistryService } from "./service.ts";
-import type { FirstAdmin } from "./service-upkeep.ts";
+import type { FirstAdmin } from "./service-first-admin.ts";
 
 /** ms between looks for credentials whose grace is over: how much longer one may live in the copies of others. */
 const EXPIRE_EVERY_MS = 1_000;
@@ -14,22 +14,25 @@ const EXPIRE_EVERY_MS = 1_000;
 const FIRST_START = { firstMs: 200, mostMs: 5_000, attemptsMax: 64 } as const;
 
 /**
- * Makes the first system admin, once the database answers.
+ * Makes the first system admin, or recovers it where the settings ask for that, once the database answers.
  * @throws AppError of the last try
  */
 export async function prepareFirstStart(options: {
-  registry: Pick<RegistryService, "ensureFirstAdmin">;
-  firstAdmin: FirstAdmin | undefined;
+  registry: Pick<RegistryService, "ensureFirstAdmin" | "recoverAdmin">;
+  firstAdmin: (FirstAdmin & { isRecovered: boolean }) | undefined;
   log: Log;
 }): Promise<void> {
   const { registry, firstAdmin, log } = options;
   if (!firstAdmin) return;
   const isFinal = (thrown: unknown) => AppError.from(thrown).code !== "unavailable";
-  const isMade = await retry(() => registry.ensureFirstAdmin(firstAdmin), {
-    ...FIRST_START,
-    isFinal,
-  });
-  if (isMade) log.info("registry.first_admin_made", { name: firstAdmin.name });
+  const repeat = <T>(step: () => Promise<T>) => retry(step, { ...FIRST_START, isFinal });
+  const { name, password, token, isRecovered } = firstAdmin;
+  if (await repeat(() => registry.ensureFirstAdmin(firstAdmin))) {
+    log.info("registry.first_admin_made", { name });
+  } else if (isRecovered && password !== undefined && token !== undefined) {
+    const isChanged = await repeat(() => registry.recoverAdmin({ name, password, token }));
+    if (isChanged) log.warn("registry.admin_recovered", { name });
+  }
 }
 
 /**
