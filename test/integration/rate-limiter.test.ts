@@ -12,11 +12,13 @@ import {
   buildAsk,
   buildClaim,
   buildWindow,
+  KEPT_BYTES,
   storeSuite,
 } from "@headgate/rate-limiter/testing/store-suite";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createCollectedLog } from "../support/collected-log.ts";
 import { eventually } from "../support/eventually.ts";
+import { openOwnRedis } from "../support/own-redis.ts";
 import { useParts } from "../support/parts.ts";
 import { findPort } from "../support/ports.ts";
 import { openTcpProxy } from "../support/tcp-proxy.ts";
@@ -29,7 +31,7 @@ async function openStore({ timeoutMs = 20_000 } = {}) {
   const proxy = await openTcpProxy(redisUrl);
   const redis = await openRedis({ url: proxy.url, timeoutMs, log: createCollectedLog().log });
   await eventually(() => redis.ready);
-  return { store: createRedisStore({ redis }), redis, proxy };
+  return { store: createRedisStore({ redis, keptBytes: KEPT_BYTES }), redis, proxy };
 }
 
 describe("the store in Redis", () => {
@@ -51,7 +53,7 @@ describe("the store in Redis", () => {
     await store.admit([buildAsk({ claim })]);
     const key = `headgate:rate:i:${claim.id}`;
     expect(await redis.command("PTTL", key)).toSatisfy((ms) => ms > 15_000 && ms <= 30_000);
-    await store.settle([{ id: claim.id, answer: Buffer.from("kept") }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: Buffer.from("kept") }]);
     expect(await redis.command("PTTL", key)).toSatisfy((ms) => ms > 86_300_000 && ms <= 86_400_000);
   });
 
@@ -70,7 +72,7 @@ describe("the store in Redis", () => {
   test("judges on when Redis's clock jumped ahead", async () => {
     const { redis } = opened;
     let elapsed = 1_000_000;
-    const store = createRedisStore({ redis, elapsedMs: () => elapsed });
+    const store = createRedisStore({ redis, keptBytes: KEPT_BYTES, elapsedMs: () => elapsed });
     await store.admit([buildAsk()]);
     elapsed -= 60_000;
     const [verdict] = await store.admit([buildAsk()]);
@@ -92,6 +94,36 @@ test("an ask that Redis reads long after its caller was answered takes and claim
   await eventually(() => redis.ready);
   const [verdict] = await store.admit([ask]);
   expect([verdict?.decision, verdict?.budgets[0]?.remaining]).toEqual(["admitted", 4]);
+});
+
+test("a hook that fills its bytes with keys leaves the budgets and keys of others as they are", async () => {
+  await using own = await openOwnRedis({ maxmemory: "6mb" });
+  const { redis } = own;
+  const store = createRedisStore({ redis, keptBytes: { perScope: 262_144, total: 1_048_576 } });
+  const quiet = buildAsk({ budgets: [buildWindow(1)], claim: buildClaim() });
+  const [first] = await store.admit([quiet]);
+  expect(first?.decision).toBe("admitted");
+  const { id } = quiet.claim ?? buildClaim();
+  await store.settle([{ id, scope: "quiet", answer: Buffer.from("kept") }]);
+  for (let turn = 0; turn < 40; turn++) {
+    const claims = Array.from({ length: 100 }, () => buildClaim());
+    await store.admit(claims.map((claim) => buildAsk({ claim })));
+    const answer = Buffer.alloc(4_096, 1);
+    await store.settle(claims.map((claim) => ({ id: claim.id, scope: "noisy", answer })));
+  }
+  expect((await store.admit([quiet]))[0]?.decision).toBe("limited");
+  expect((await store.admit([{ ...quiet, budgets: [] }]))[0]?.decision).toBe("replay");
+  const stats = String(await redis.command("INFO", "stats"));
+  expect(stats).toContain("evicted_keys:0");
+});
+
+test("a full Redis is as good as one that is away: the service judges from memory and says so", async () => {
+  await using own = await openOwnRedis({ maxmemory: "6mb" });
+  const { client } = await startService(own.url);
+  await eventually(async () => !(await client.admit(buildRequest())).degraded);
+  await own.redis.command("CONFIG", "SET", "maxmemory", "1");
+  const { admissions, degraded } = await client.admit(buildRequest());
+  expect([admissions[0]?.decision, degraded]).toEqual([Decision.ADMITTED, true]);
 });
 
 /** The service as a process, and a client of it. */

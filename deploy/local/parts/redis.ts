@@ -37,7 +37,8 @@ export async function prepareRedis(
     'save ""',
     "appendonly no",
     "maxmemory 256mb",
-    "maxmemory-policy volatile-ttl",
+    // Full, it refuses writes and the rate-limiter judges from its memory. Evicting would forget budgets and claims.
+    "maxmemory-policy noeviction",
     `dir ${JSON.stringify(place.folder)}`,
   ];
   await writeFile(settings, `${lines.join("\n")}\n`, { mode: 0o600 });

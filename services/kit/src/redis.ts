@@ -102,8 +102,15 @@ export async function openRedis(options: {
 const BYTES = { [RESP_TYPES.BLOB_STRING]: Buffer };
 
 /** Error replies of a server that cannot serve now, but may later. */
-const AWAY_REPLY =
-  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|OOM|TRYAGAIN|NOREPLICAS|MISCONF|NOAUTH|WRONGPASS|NOPERM)\b/;
+const AWAY_WORDS =
+  "(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|OOM|TRYAGAIN|NOREPLICAS|MISCONF|NOAUTH|WRONGPASS|NOPERM)";
+/**
+ * The same, and as Redis before 7 writes the error of a command within a script:
+ * `ERR Error running script (…): @user_script:9: @user_script: 9: -OOM command not allowed …`.
+ */
+const AWAY_REPLY = new RegExp(
+  `^(ERR Error running script .*@user_script: ?\\d+: -)?${AWAY_WORDS}\\b`,
+);
 
 function toArgument(value: RedisArgument): string | Buffer {
   return typeof value === "number" ? String(value) : value;

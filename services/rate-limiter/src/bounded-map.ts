@@ -11,11 +11,11 @@ export type BoundedMap<T> = {
 
 /** Makes a map of at most `sizeMax` entries whose weights add up to at most `weightMax`. */
 export function createBoundedMap<T>({
-  sizeMax,
+  sizeMax = Number.POSITIVE_INFINITY,
   weigh = () => 0,
   weightMax = Number.POSITIVE_INFINITY,
 }: {
-  sizeMax: number;
+  sizeMax?: number;
   weigh?: (value: T) => number;
   weightMax?: number;
 }): BoundedMap<T> {

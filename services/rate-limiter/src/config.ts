@@ -13,5 +13,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     REDIS_URL: url(["redis:", "rediss:"]),
     /** Port of the rpcs; 0: any free one. */
     HEADGATE_GRPC_PORT: integer({ min: 0, max: 65_535, fallback: 9090 }),
+    /** Bytes of kept answers, for each hook or user and in all: see KeptBytes. */
+    HEADGATE_KEPT_BYTES_PER_SCOPE: integer({ min: 4_096, max: 2 ** 40, fallback: 8 * 1024 ** 2 }),
+    HEADGATE_KEPT_BYTES: integer({ min: 4_096, max: 2 ** 40, fallback: 64 * 1024 ** 2 }),
   });
 }

@@ -17,9 +17,13 @@ await runService("rate-limiter", async ({ log, env }) => {
   await using scope = new AsyncDisposableStack();
   scope.use(await openTelemetry({ service: "rate-limiter", env, log }));
   const redis = scope.use(await openRedis({ url: config.REDIS_URL, log }));
+  const keptBytes = {
+    perScope: config.HEADGATE_KEPT_BYTES_PER_SCOPE,
+    total: config.HEADGATE_KEPT_BYTES,
+  };
   const limiter = createRateLimiter({
-    store: createRedisStore({ redis }),
-    fallback: createMemoryStore(),
+    store: createRedisStore({ redis, keptBytes }),
+    fallback: createMemoryStore({ keptBytes }),
     ...createMetrics(log),
   });
   const services = [createRateLimiterRpc(limiter)];

@@ -7,7 +7,9 @@ import {
   type Ask,
   CLAIM_MS,
   type Claim,
+  ENTRY_BYTES,
   IN_PROGRESS_RETRY_MS,
+  type KeptBytes,
   type Settlement,
   type Store,
   type Verdict,
@@ -15,9 +17,10 @@ import {
 
 /** Budgets kept at most; about 20 MB. A forgotten one starts afresh. */
 const BUDGETS_MAX = 100_000;
-/** Claims and answers kept at most, in number and in bytes of answers. */
-const CLAIMS_MAX = 50_000;
-const ANSWER_BYTES_MAX = 32 * 1024 * 1024;
+/** Bytes of claims and answers kept at most, as ENTRY_BYTES counts them; 131,072 claims without an answer. */
+const CLAIM_BYTES_MAX = 32 * 1024 * 1024;
+/** Scopes whose kept bytes are counted at most. A forgotten one starts with all its bytes. */
+const SCOPES_MAX = 50_000;
 /** The largest wait the protocol can say, uint32. */
 const UINT32_MAX = 4_294_967_295;
 
@@ -27,14 +30,23 @@ type KeptClaim = {
   readonly endsAt: number;
 };
 
-/** Makes the store. `now` is a clock in ms. */
-export function createMemoryStore({ now = Date.now }: { now?: () => number } = {}): Store {
+type KeptLevel = { readonly level: number; readonly at: number };
+
+/** Makes the store. `now` is a clock in whole ms that never steps back. */
+export function createMemoryStore({
+  keptBytes,
+  now = () => Math.floor(performance.now()),
+}: {
+  keptBytes: KeptBytes;
+  now?: () => number;
+}): Store {
   const budgets = createBoundedMap<Kept>({ sizeMax: BUDGETS_MAX });
   const claims = createBoundedMap<KeptClaim>({
-    sizeMax: CLAIMS_MAX,
-    weigh: ({ answer }) => answer?.length ?? 0,
-    weightMax: ANSWER_BYTES_MAX,
+    weigh: ({ answer }) => ENTRY_BYTES + (answer?.length ?? 0),
+    weightMax: CLAIM_BYTES_MAX,
   });
+  const levels = createBoundedMap<KeptLevel>({ sizeMax: SCOPES_MAX });
+  let totalLevel: KeptLevel | undefined;
   return {
     async admit(asks) {
       return asks.map(admit);
@@ -93,18 +105,37 @@ export function createMemoryStore({ now = Date.now }: { now?: () => number } = {
     };
   }
 
-  function settle({ id, answer }: Settlement): void {
+  function settle({ id, scope, answer }: Settlement): void {
     const at = now();
     const kept = getClaim(id, at);
     if (!kept || kept.answer) return;
-    if (answer) claims.set(id, { ...kept, answer, endsAt: at + ANSWER_MS });
-    else claims.delete(id);
+    if (answer && takeBytes(scope, ENTRY_BYTES + answer.length, at)) {
+      claims.set(id, { ...kept, answer, endsAt: at + ANSWER_MS });
+    } else {
+      claims.delete(id);
+    }
+  }
+
+  /** Takes bytes from the scope and from the total, or from neither; the script `SETTLE` says the same. */
+  function takeBytes(scope: string, cost: number, at: number): boolean {
+    const mine = refill(levels.get(scope), keptBytes.perScope, at) - cost;
+    const all = refill(totalLevel, keptBytes.total, at) - cost;
+    if (mine < 0 || all < 0) return false;
+    levels.set(scope, { level: mine, at });
+    totalLevel = { level: all, at };
+    return true;
   }
 
   function getClaim(id: string, at: number): KeptClaim | undefined {
     const kept = claims.get(id);
     return kept && kept.endsAt > at ? kept : undefined;
   }
+}
+
+/** Bytes left in a bucket that is refilled once in the time that answers are kept. */
+function refill(kept: KeptLevel | undefined, full: number, at: number): number {
+  if (!kept) return full;
+  return Math.min(full, kept.level + (Math.max(0, at - kept.at) * full) / ANSWER_MS);
 }
 
 function clamp(ms: number): number {

@@ -62,7 +62,7 @@ export function toSettlements({ settlements }: SettleRequest): Settlement[] {
         detail: `must have at most ${ANSWER_BYTES_MAX} bytes`,
       });
     }
-    return { id: claimId(scope, key), answer: answer.length > 0 ? answer : undefined };
+    return { id: claimId(scope, key), scope, answer: answer.length > 0 ? answer : undefined };
   });
 }
 

@@ -136,16 +136,46 @@ return { remaining, reset }
   "peek",
 );
 
-/** Ends a claim in progress. KEYS: its key. ARGV: the answer ('' forgets the claim), ms to keep it. */
+/**
+ * Ends a claim in progress. KEYS: its key, then one per bucket of kept bytes. ARGV: the answer ('' forgets the claim), ms to
+ * keep it, bytes it takes, then the bytes of each bucket. A bucket is `<level>:<ms>`, as for `ADMIT`, refilled in the time
+ * that answers are kept. Returns 0 for a claim that is not in progress, 1 when done, 2 when a bucket had no room: then
+ * nothing is taken and the claim is forgotten.
+ */
 export const SETTLE = defineScript(
   `
 local kept = redis.call('GET', KEYS[1])
 if not kept or string.sub(kept, 1, 1) ~= 'P' then return 0 end
 if ARGV[1] == '' then
   redis.call('DEL', KEYS[1])
-else
-  redis.call('SET', KEYS[1], 'K' .. string.sub(kept, 2, ${DIGEST_LENGTH + 1}) .. ARGV[1], 'PX', ARGV[2])
+  return 1
 end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local keep_ms, cost = tonumber(ARGV[2]), tonumber(ARGV[3])
+local taken = {}
+for i = 2, #KEYS do
+  local full = tonumber(ARGV[i + 2])
+  local level, at = full, now
+  local seen = redis.call('GET', KEYS[i])
+  if seen then
+    local l, a = string.match(seen, '^([%d%.]+):(%d+)$')
+    at = tonumber(a)
+    level = math.min(full, tonumber(l) + math.max(0, now - at) * full / keep_ms)
+    at = math.max(at, now)
+  end
+  if level < cost then
+    redis.call('DEL', KEYS[1])
+    return 2
+  end
+  local left = level - cost
+  taken[i] = { string.format('%.3f:%.0f', left, at), math.ceil((full - left) * keep_ms / full) }
+end
+for i = 2, #KEYS do
+  redis.call('SET', KEYS[i], taken[i][1], 'PX', string.format('%.0f', taken[i][2]))
+end
+redis.call('SET', KEYS[1], 'K' .. string.sub(kept, 2, ${DIGEST_LENGTH + 1}) .. ARGV[1], 'PX', ARGV[2])
 return 1
 `,
   "settle",

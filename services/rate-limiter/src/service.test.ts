@@ -2,11 +2,11 @@ import { AppError } from "@headgate/kit/errors";
 import { expect, test } from "vitest";
 import { createMemoryStore } from "./memory-store.ts";
 import { createRateLimiter, type Store } from "./service.ts";
-import { buildAsk, buildClaim, buildWindow } from "./testing/store-suite.ts";
+import { buildAsk, buildClaim, buildWindow, KEPT_BYTES } from "./testing/store-suite.ts";
 
 /** A rate-limiter whose Redis the test switches off and on. */
 function openLimiter() {
-  const kept = createMemoryStore();
+  const kept = createMemoryStore({ keptBytes: KEPT_BYTES });
   const heard: string[] = [];
   const redis = { away: false as boolean | "broken" };
   const store: Store = {
@@ -16,7 +16,7 @@ function openLimiter() {
   };
   const limiter = createRateLimiter({
     store,
-    fallback: createMemoryStore(),
+    fallback: createMemoryStore({ keptBytes: KEPT_BYTES }),
     onMode: (mode) => heard.push(mode),
     onDecision: (decision, mode) => heard.push(`${decision} ${mode}`),
   });
@@ -67,7 +67,9 @@ test("settles a claim where it was made, though Redis came back in between", asy
   await limiter.admit([buildAsk({ claim })]);
   redis.away = false;
   const answer = Buffer.from("kept");
-  expect(await limiter.settle([{ id: claim.id, answer }])).toEqual({ degraded: false });
+  expect(await limiter.settle([{ id: claim.id, scope: "hook", answer }])).toEqual({
+    degraded: false,
+  });
   redis.away = true;
   const { verdicts } = await limiter.admit([buildAsk({ claim })]);
   expect(verdicts[0]).toMatchObject({ decision: "replay", answer });

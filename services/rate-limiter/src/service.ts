@@ -33,8 +33,21 @@ export type Verdict = {
   readonly answer: Uint8Array | undefined;
 };
 
-/** The end of a claimed request: the answer to keep, or undefined to forget the claim. */
-export type Settlement = { readonly id: string; readonly answer: Uint8Array | undefined };
+/**
+ * The end of a claimed request: the answer to keep, or undefined to forget the claim. `scope` is the hook or user whose
+ * bytes the answer counts against.
+ */
+export type Settlement = {
+  readonly id: string;
+  readonly scope: string;
+  readonly answer: Uint8Array | undefined;
+};
+
+/**
+ * Bytes of kept answers: a bucket for each scope and one for all, each refilled once in 24 h, the time an answer is kept.
+ * So at most twice these bytes are held at any moment.
+ */
+export type KeptBytes = { readonly perScope: number; readonly total: number };
 
 /**
  * Where budgets and claims are kept. Each Ask is judged as one step: budgets first, and a refused Ask takes nothing and
@@ -45,7 +58,10 @@ export type Store = {
   admit(asks: readonly Ask[]): Promise<Verdict[]>;
   /** One state per budget, in order; takes nothing. */
   peek(budgets: readonly Budget[]): Promise<BudgetState[]>;
-  /** Ends claims. A claim that is unknown, expired or settled stays as it is. */
+  /**
+   * Ends claims. A claim that is unknown, expired or settled stays as it is. An answer for which the scope or the store
+   * has no bytes left is not kept: its claim is forgotten.
+   */
   settle(settlements: readonly Settlement[]): Promise<void>;
 };
 
@@ -53,6 +69,8 @@ export type Store = {
 export const CLAIM_MS = 30_000;
 /** Ms that an answer is kept. */
 export const ANSWER_MS = 86_400_000;
+/** Bytes of memory that an entry takes besides its answer: its key, the body's digest, and what Redis adds (measured: 230). */
+export const ENTRY_BYTES = 256;
 /** Ms to wait for a request under way, at most: it usually ends long before its claim does. */
 export const IN_PROGRESS_RETRY_MS = 1_000;
 

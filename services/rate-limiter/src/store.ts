@@ -9,6 +9,8 @@ import {
   type Budget,
   type BudgetState,
   CLAIM_MS,
+  ENTRY_BYTES,
+  type KeptBytes,
   type Rule,
   type Settlement,
   type Store,
@@ -27,9 +29,11 @@ const UINT32_MAX = 4_294_967_295;
 /** Makes the store. `elapsedMs` is a clock that never steps. */
 export function createRedisStore({
   redis,
+  keptBytes,
   elapsedMs = () => performance.now(),
 }: {
   redis: Pick<Redis, "evaluate">;
+  keptBytes: KeptBytes;
   elapsedMs?: () => number;
 }): Store {
   /** Redis's clock less ours, by the last reply; unknown before the first. */
@@ -77,8 +81,12 @@ export function createRedisStore({
     return toState(budget.rule, reply[0], reply[1]);
   }
 
-  async function settle({ id, answer }: Settlement): Promise<void> {
-    await redis.evaluate(SETTLE, [claimKey(id)], [answer ? Buffer.from(answer) : "", ANSWER_MS]);
+  async function settle({ id, scope, answer }: Settlement): Promise<void> {
+    const keys = [claimKey(id), keptKey(`s:${scope}`), keptKey("all")];
+    const cost = ENTRY_BYTES + (answer?.byteLength ?? 0);
+    const bytes = answer ? Buffer.from(answer) : "";
+    const { perScope, total } = keptBytes;
+    await redis.evaluate(SETTLE, keys, [bytes, ANSWER_MS, cost, perScope, total]);
   }
 }
 
@@ -99,6 +107,10 @@ function keyOf(budget: Budget): string {
 
 function claimKey(id: string): string {
   return `${PREFIX}i:${id}`;
+}
+
+function keptKey(name: string): string {
+  return `${PREFIX}k:${name}`;
 }
 
 function ruleArgs(rule: Rule): RedisArgument[] {

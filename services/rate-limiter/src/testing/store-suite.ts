@@ -1,10 +1,13 @@
 /** What every store must do; the one in memory and the one in Redis pass the same suite. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import type { Ask, Budget, Claim, Store } from "../service.ts";
+import type { Ask, Budget, Claim, KeptBytes, Store } from "../service.ts";
 
 /** What a suite runs against: a store, and a way to let time pass, which may really wait. */
 export type Opened = { store: Store; pass: (ms: number) => Promise<void> };
+
+/** Room for 16 answers of 4 KiB in each scope, and for ten thousand in all. */
+export const KEPT_BYTES: KeptBytes = { perScope: 69_632, total: 43_520_000 };
 
 /** A fixed window of its own. */
 export function buildWindow(limit: number, windowMs = 60_000, key: string = randomUUID()): Budget {
@@ -200,18 +203,61 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
     const claim = buildClaim();
     const answer = Buffer.concat([randomBytes(1_000), Buffer.from([0, 255, 13, 10, 0])]);
     await ask(store, { claim });
-    await store.settle([{ id: claim.id, answer }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer }]);
     const replay = await ask(store, { claim });
     expect(replay.decision).toBe("replay");
     expect(Buffer.from(replay.answer ?? []).equals(answer)).toBe(true);
   });
 
-  test("keeps an answer of 64 KiB", async () => {
+  test("keeps an answer of 4 KiB", async () => {
     const { store } = await open();
     const claim = buildClaim();
     await ask(store, { claim });
-    await store.settle([{ id: claim.id, answer: randomBytes(65_536) }]);
-    expect((await ask(store, { claim })).answer).toHaveLength(65_536);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: randomBytes(4_096) }]);
+    expect((await ask(store, { claim })).answer).toHaveLength(4_096);
+  });
+
+  test("keeps no more answers of a scope than its bytes allow, and forgets the claims of the others", async () => {
+    const { store } = await open();
+    const scope = randomUUID();
+    const claims = Array.from({ length: 20 }, () => buildClaim());
+    await store.admit(claims.map((claim) => buildAsk({ claim })));
+    for (const { id } of claims) await store.settle([{ id, scope, answer: randomBytes(4_096) }]);
+    const verdicts = await store.admit(claims.map((claim) => buildAsk({ claim })));
+    const decisions = verdicts.map(({ decision }) => decision);
+    expect(decisions).toEqual([...Array(16).fill("replay"), ...Array(4).fill("admitted")]);
+  });
+
+  test("keeps the answers of one scope while another has used up its bytes", async () => {
+    const { store } = await open();
+    const [full, quiet] = [randomUUID(), randomUUID()];
+    const claims = Array.from({ length: 18 }, () => buildClaim());
+    await store.admit(claims.map((claim) => buildAsk({ claim })));
+    for (const { id } of claims.slice(0, 17)) {
+      await store.settle([{ id, scope: full, answer: randomBytes(4_096) }]);
+    }
+    const last = claims[17] ?? buildClaim();
+    await store.settle([{ id: last.id, scope: quiet, answer: Buffer.from("kept") }]);
+    expect((await ask(store, { claim: last })).decision).toBe("replay");
+  });
+
+  test("takes no bytes for claims that are forgotten or settled a second time", async () => {
+    const { store } = await open();
+    const scope = randomUUID();
+    const answer = randomBytes(4_096);
+    const kept = buildClaim();
+    await ask(store, { claim: kept });
+    for (let turn = 0; turn < 20; turn++) {
+      const claim = buildClaim();
+      await ask(store, { claim });
+      await store.settle([{ id: claim.id, scope, answer: undefined }]);
+      await store.settle([{ id: kept.id, scope, answer }]);
+    }
+    const claims = Array.from({ length: 15 }, () => buildClaim());
+    await store.admit(claims.map((claim) => buildAsk({ claim })));
+    for (const { id } of claims) await store.settle([{ id, scope, answer }]);
+    const verdicts = await store.admit(claims.map((claim) => buildAsk({ claim })));
+    expect(verdicts.every(({ decision }) => decision === "replay")).toBe(true);
   });
 
   test("answers conflict to another body under a key, whether answered or not", async () => {
@@ -220,7 +266,7 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
     const other = buildClaim({ id: claim.id });
     await ask(store, { claim });
     expect((await ask(store, { claim: other })).decision).toBe("conflict");
-    await store.settle([{ id: claim.id, answer: Buffer.from("kept") }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: Buffer.from("kept") }]);
     expect((await ask(store, { claim: other })).decision).toBe("conflict");
   });
 
@@ -228,7 +274,7 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
     const { store } = await open();
     const claim = buildClaim();
     await ask(store, { claim });
-    await store.settle([{ id: claim.id, answer: undefined }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: undefined }]);
     const other = buildClaim({ id: claim.id });
     expect((await ask(store, { claim: other })).decision).toBe("admitted");
   });
@@ -237,10 +283,10 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
     const { store } = await open();
     const claim = buildClaim();
     await ask(store, { claim });
-    await store.settle([{ id: claim.id, answer: Buffer.from("first") }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: Buffer.from("first") }]);
     await store.settle([
-      { id: claim.id, answer: Buffer.from("second") },
-      { id: claim.id, answer: undefined },
+      { id: claim.id, scope: claim.id, answer: Buffer.from("second") },
+      { id: claim.id, scope: claim.id, answer: undefined },
     ]);
     expect(Buffer.from((await ask(store, { claim })).answer ?? []).toString()).toBe("first");
   });
@@ -248,7 +294,7 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
   test("settles an unknown claim without effect", async () => {
     const { store } = await open();
     const claim = buildClaim();
-    await store.settle([{ id: claim.id, answer: Buffer.from("nobody asked") }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: Buffer.from("nobody asked") }]);
     expect((await ask(store, { claim })).decision).toBe("admitted");
   });
 
@@ -267,7 +313,7 @@ export function storeSuite(open: () => Promise<Opened> | Opened): void {
     await ask(store, { budgets, claim });
     await ask(store, { budgets, claim });
     await ask(store, { budgets, claim: buildClaim({ id: claim.id }) });
-    await store.settle([{ id: claim.id, answer: Buffer.from("kept") }]);
+    await store.settle([{ id: claim.id, scope: claim.id, answer: Buffer.from("kept") }]);
     const replay = await ask(store, { budgets, claim });
     expect(replay.decision).toBe("replay");
     expect(replay.budgets.map(({ remaining }) => remaining)).toEqual([1, 5]);
