@@ -22,6 +22,7 @@ import { createRegistryRpc } from "@headgate/registry/grpc";
 import { createPasswords } from "@headgate/registry/password";
 import { createRegistryService } from "@headgate/registry/service";
 import { createStore, SCHEMA } from "@headgate/registry/store";
+import { accessLossSuite } from "@headgate/registry/testing/access-loss-suite";
 import { hooksSuite } from "@headgate/registry/testing/hooks-suite";
 import { peopleSuite } from "@headgate/registry/testing/people-suite";
 import { permissionsSuite } from "@headgate/registry/testing/permissions-suite";
@@ -123,8 +124,27 @@ describe("over rpc and Postgres", () => {
   const open = async () => opened.world;
 
   permissionsSuite(open);
+  accessLossSuite(open);
   peopleSuite(open);
   hooksSuite(open);
+
+  test("a hook that is made while its owner leaves the team is refused or disabled", async () => {
+    const { world, db } = opened;
+    const { manage } = world;
+    for (let round = 0; round < 20; round++) {
+      const { member, leader, teamId, open: channel } = await openScene(world);
+      const draft = { dialect: "headgate", action: HookAction.CHAT_MESSAGE, name: "late" };
+      const make = () =>
+        manage.createIncomingHook({ actor: by(member), ...draft, targetId: channel.id });
+      const remove = { actor: by(leader), teamId, userId: member.id };
+      await Promise.allSettled([make(), make(), manage.removeTeamMember(remove), make()]);
+      const active = await db.query(
+        "select id from registry.incoming_hooks where owner_id = $1 and state = 1",
+        [member.id],
+      );
+      expect(active).toEqual([]);
+    }
+  });
 
   test("a change that fails leaves neither row, audit nor announcement", async () => {
     const { world, db } = opened;

@@ -7,6 +7,7 @@ import type {
   RemoveChannelMemberRequest,
 } from "@headgate/proto/registry/v1/management";
 import { ChannelMemberSchema, TeamRole } from "@headgate/proto/registry/v1/registry";
+import { withdrawAccess } from "./service-access-loss.ts";
 import { act, announced, gone, knowActor, missing, readPage, show } from "./service-change.ts";
 import { archived, notManager, seeChannel } from "./service-channels.ts";
 import type { Deps } from "./service-deps.ts";
@@ -43,11 +44,15 @@ export function createChannelMemberRules(deps: Pick<Deps, "store" | "now" | "cre
   /** By the channel's managers, or by the member. Again: not_found. */
   async function removeChannelMember(request: RemoveChannelMemberRequest) {
     const { actor: asker, channelId, userId } = request;
-    return await act(deps, asker, async ({ tx, actor, record }) => {
+    return await act(deps, asker, async (scene) => {
+      const { tx, actor, record } = scene;
+      const user = await tx.lockUser(userId);
       const { channel, standing } = await seeChannel(tx, actor, channelId);
       if (userId !== actor.id && !mayManageChannel(standing, channel)) throw notManager();
       const before = await tx.findChannelMember(channelId, userId);
-      if (!before || !(await tx.removeChannelMember(channelId, userId))) throw missing("member");
+      if (!user || !before || !(await tx.removeChannelMember(channelId, userId))) {
+        throw missing("member");
+      }
       const subject = `channel_member:${channelId}:${userId}`;
       await record({
         action: "channel_member.removed",
@@ -55,6 +60,7 @@ export function createChannelMemberRules(deps: Pick<Deps, "store" | "now" | "cre
         before: show(ChannelMemberSchema, before),
         announce: [gone(subject)],
       });
+      await withdrawAccess(scene, user, { teamId: channel.teamId });
       return {};
     });
   }

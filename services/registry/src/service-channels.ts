@@ -17,6 +17,7 @@ import {
   type User,
 } from "@headgate/proto/registry/v1/registry";
 import { createFaults, type Faults } from "./faults.ts";
+import { endBotsOf } from "./service-access-loss.ts";
 import {
   act,
   announced,
@@ -153,7 +154,8 @@ export function createChannelRules(deps: Pick<Deps, "store" | "now" | "createId"
 
   /** Deletes the hooks that write into it, as Mattermost does. Again: nothing happens. */
   async function archiveChannel({ actor: asker, id }: ArchiveChannelRequest) {
-    return await act(deps, asker, async ({ tx, actor, at, record }) => {
+    return await act(deps, asker, async (scene) => {
+      const { tx, actor, at, record } = scene;
       const before = await tx.lockChannel(id);
       await manageChannel(tx, actor, id);
       if (!before) throw missing("channel");
@@ -175,6 +177,7 @@ export function createChannelRules(deps: Pick<Deps, "store" | "now" | "createId"
           ...hookIds.map((hookId) => gone(`hook:${hookId}`)),
         ],
       });
+      await endBotsOf(scene, hookIds);
       return {};
     });
   }

@@ -39,6 +39,10 @@ export type Reader = {
   findTeam(id: string): Promise<Team | undefined>;
   findTeamByName(name: string): Promise<Team | undefined>;
   findTeamMember(teamId: string, userId: string): Promise<TeamMember | undefined>;
+  /** The memberships of a user in teams. */
+  findTeamMembersOf(userId: string): Promise<TeamMember[]>;
+  /** The channels of a team that a user is a member of. */
+  findChannelsOf(teamId: string, userId: string): Promise<Channel[]>;
   /** The first team, by id, that both are in. */
   findSharedTeam(userId: string, otherId: string): Promise<Team | undefined>;
   findUser(id: string): Promise<User | undefined>;
@@ -113,6 +117,12 @@ export type Changes = Reader & {
   lockToken(id: string): Promise<Token | undefined>;
   lockChannel(id: string): Promise<Channel | undefined>;
   lockHook(id: string): Promise<IncomingHook | undefined>;
+  /** The active hooks that a user owns or a bot writes for. */
+  lockActiveHooksOf(userId: string): Promise<IncomingHook[]>;
+  /** The active bots of an owner. */
+  lockBotsOf(ownerId: string): Promise<User[]>;
+  /** The active bots that were made for hooks, as far as no hook names them (revoked ones apart) and no token is theirs. */
+  lockIdleBotsOf(hookIds: readonly string[]): Promise<User[]>;
   /** Locks the active system admins and answers how many there are. */
   lockAdmins(): Promise<number>;
   /** Holds off every other first start, and answers whether there is no user yet. */

@@ -8,7 +8,8 @@ import {
 import { DIALECTS } from "./credential.ts";
 import type { Faults } from "./faults.ts";
 import { forbidden } from "./service-change.ts";
-import type { Changes, Reader } from "./service-deps.ts";
+import type { Changes } from "./service-deps.ts";
+import { unfitReason } from "./service-hook-fitness.ts";
 import {
   mayMakeThings,
   mayManageTeam,
@@ -65,16 +66,17 @@ export function checkHookForm(
   faults.check(burst >= 1 && burst <= BURST_MAX, "/limits/burst", `must be from 1 to ${BURST_MAX}`);
 }
 
-/** The owner that was asked for; the actor where nobody was, or in place of a faulty one. */
+/** The owner that was asked for, locked; the actor where nobody was, or in place of a faulty one. */
 export async function checkOwner(
   faults: Faults,
-  reader: Reader,
+  tx: Changes,
   actor: User,
   ownerId: string,
 ): Promise<User> {
-  if (ownerId === "" || ownerId === actor.id) return actor;
-  const owner = await reader.findUser(ownerId);
-  if (owner && !owner.deactivatedAt && (await maySeeUser(reader, actor, owner))) {
+  // Locked, so that the owner loses nothing while the hook is being made.
+  const owner = await tx.lockUser(ownerId || actor.id);
+  if (owner?.id === actor.id && !owner.deactivatedAt) return owner;
+  if (owner && !owner.deactivatedAt && (await maySeeUser(tx, actor, owner))) {
     // A hook writes as its owner: who could name any owner could speak as a system admin.
     if (!owner.isSystemAdmin || actor.isSystemAdmin) return owner;
     throw forbidden("hook_owner_forbidden", "Only system admins make hooks for system admins.");
@@ -109,6 +111,18 @@ export async function checkHook(asked: Asked): Promise<string | undefined> {
   }
   if (hook.botId !== "" && hook.botId !== before?.botId) await checkBot(asked, teamId, role);
   return teamId;
+}
+
+/**
+ * Looks at the new owner of a hook that is there.
+ * @throws AppError permission_denied unless the actor is an admin of the team
+ */
+export async function checkNewOwner({ faults, tx, actor, owner, hook }: Asked): Promise<void> {
+  if (!mayManageTeam(await roleIn(tx, actor, hook.teamId))) {
+    throw forbidden("hook_owner_forbidden", "Only admins of the team give a hook another owner.");
+  }
+  const reason = await unfitReason(tx, { ...hook, ownerId: owner.id, botId: "" });
+  faults.check(!reason, "/owner_id", "may not have hooks in this channel");
 }
 
 function checkTarget(asked: Asked): Promise<string | undefined> {

@@ -20,6 +20,7 @@ export async function makeBot(
     displayName: [...(hook.name || hook.dialect)].slice(0, 128).join(""),
     isBot: true,
     ownerId: hook.ownerId,
+    madeForHookId: hook.id,
     createdAt: hook.createdAt,
     updatedAt: hook.createdAt,
   });

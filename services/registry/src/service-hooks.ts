@@ -12,6 +12,7 @@ import type {
   UpdateIncomingHookRequest,
 } from "@headgate/proto/registry/v1/management";
 import {
+  HookDisabledReason,
   HookState,
   type IncomingHook,
   IncomingHookSchema,
@@ -19,6 +20,8 @@ import {
 } from "@headgate/proto/registry/v1/registry";
 import { DIALECTS } from "./credential.ts";
 import { createFaults } from "./faults.ts";
+import { endBotsOf, reviveBot } from "./service-access-loss.ts";
+import { handOverBot } from "./service-bot-owner.ts";
 import {
   act,
   announced,
@@ -31,7 +34,8 @@ import {
   showHook,
 } from "./service-change.ts";
 import type { Deps, Reader } from "./service-deps.ts";
-import { checkHook, checkHookForm, checkOwner } from "./service-hook-checks.ts";
+import { checkHook, checkHookForm, checkNewOwner, checkOwner } from "./service-hook-checks.ts";
+import { checkFitness } from "./service-hook-fitness.ts";
 import { giveCredential, makeBot, reread } from "./service-hook-parts.ts";
 import { mayManageHook, roleIn } from "./service-permissions.ts";
 import { seeTeam } from "./service-teams.ts";
@@ -137,9 +141,10 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
     return { hooks };
   }
 
-  /** The target stays in the hook's team. */
+  /** The target stays in the hook's team. A new owner gets the bot that was made for the hook too; the state stays. */
   async function updateIncomingHook(request: UpdateIncomingHookRequest) {
-    return await change(request, "hook.updated", async ({ tx, actor, at }, before) => {
+    return await change(request, "hook.updated", async (scene, before) => {
+      const { tx, actor, at } = scene;
       checkNotRevoked(before);
       const hook = create(IncomingHookSchema, {
         ...before,
@@ -151,23 +156,31 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
         overrideIconUrl: request.overrideIconUrl ?? before.overrideIconUrl,
         targetLocked: request.targetLocked ?? before.targetLocked,
         limits: request.clearLimits ? undefined : (request.limits ?? before.limits),
+        ownerId: request.ownerId ?? before.ownerId,
         updatedAt: timestampFromDate(at),
       });
       const faults = createFaults();
       const isEither = !request.clearLimits || !request.limits;
       faults.check(isEither, "/limits", "must not be set and cleared at once");
       checkHookForm(faults, hook, { isOwnerWriter: hook.botId === "" });
-      const owner = await tx.findUser(hook.ownerId);
+      const isHandedOver = hook.ownerId !== before.ownerId;
+      const owner = isHandedOver
+        ? await checkOwner(faults, tx, actor, hook.ownerId)
+        : await tx.findUser(hook.ownerId);
       if (!owner) throw missing("hook");
       await checkHook({ faults, tx, actor, owner, hook, before });
+      if (isHandedOver) await checkNewOwner({ faults, tx, actor, owner, hook, before });
       faults.throwAny();
       await tx.saveHook(hook);
+      if (isHandedOver) await handOverBot(scene, owner, hook);
+      if (hook.botId !== before.botId) await endBotsOf(scene, [hook.id]);
     });
   }
 
   /** For good. Again: not_found. */
   async function deleteIncomingHook({ actor: asker, id }: DeleteIncomingHookRequest) {
-    return await act(deps, asker, async ({ tx, actor, record }) => {
+    return await act(deps, asker, async (scene) => {
+      const { tx, actor, record } = scene;
       const before = await seeHook(tx, actor, await tx.lockHook(id));
       await tx.deleteHook(id);
       const subject = `hook:${id}`;
@@ -177,6 +190,7 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
         before: showHook(before),
         announce: [gone(subject)],
       });
+      await endBotsOf(scene, [id]);
       return {};
     });
   }
@@ -199,9 +213,13 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
     return { hook, credential };
   }
 
-  /** To the state it is in already: nothing happens. From revoked there is no way back. */
+  /**
+   * To the state it is in already: nothing happens. From revoked there is no way back. Enabling brings back the bot that
+   * was made for the hook, and is refused while the owner or the bot may not have the hook.
+   */
   async function setIncomingHookState(request: SetIncomingHookStateRequest) {
-    return await change(request, "hook.state_set", async ({ tx, at }, before) => {
+    return await change(request, "hook.state_set", async (scene, before) => {
+      const { tx, at } = scene;
       const { state } = request;
       const faults = createFaults();
       const isState = STATES.includes(state);
@@ -209,7 +227,12 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
       faults.throwAny();
       if (before.state === state) return;
       checkNotRevoked(before);
-      await tx.saveHook({ ...before, state, updatedAt: timestampFromDate(at) });
+      const isEnabled = state === HookState.ACTIVE;
+      if (isEnabled) await reviveBot(scene, before);
+      if (isEnabled) await checkFitness(tx, before);
+      const disabledReason = HookDisabledReason.UNSPECIFIED;
+      await tx.saveHook({ ...before, state, disabledReason, updatedAt: timestampFromDate(at) });
+      if (state === HookState.REVOKED) await endBotsOf(scene, [before.id]);
     });
   }
 
@@ -221,6 +244,8 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
   ): Promise<{ hook: IncomingHook }> {
     return await act(deps, asker, async (scene) => {
       const { tx, actor, record } = scene;
+      // The owner first, as withdrawAccess locks, so that the owner loses nothing while the hook is changed.
+      await tx.lockUser((await tx.findHook(id))?.ownerId ?? "");
       const before = await seeHook(tx, actor, await tx.lockHook(id));
       await work(scene, before);
       const hook = await reread(tx, id);

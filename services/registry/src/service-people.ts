@@ -16,6 +16,13 @@ import {
   UserSchema,
 } from "@headgate/proto/registry/v1/registry";
 import { createFaults } from "./faults.ts";
+import { withdrawAccess } from "./service-access-loss.ts";
+import {
+  afterHandOver,
+  checkBotMayBeActive,
+  checkBotOwner,
+  mayHandOver,
+} from "./service-bot-owner.ts";
 import {
   act,
   announced,
@@ -39,6 +46,16 @@ import {
   keepAnAdmin,
   PASSWORD,
 } from "./service-user-checks.ts";
+
+/** What only the user, its owner and system admins may change; another owner is given by others too. */
+const CHANGES = [
+  "displayName",
+  "email",
+  "password",
+  "isSystemAdmin",
+  "iconUrl",
+  "isActive",
+] as const satisfies (keyof UpdateUserRequest)[];
 
 /** Each rule answers its rpc; the proto says what it throws. */
 export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
@@ -90,6 +107,7 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
     const number = await store.reserveNumbers(1);
     return await act(deps, request.actor, async (scene) => {
       const { tx, actor } = scene;
+      await tx.lockUser(actor.id); // so that the owner loses nothing meanwhile
       const faults = createFaults();
       const bot = create(UserSchema, { ...blank(request), number, isBot: true, ownerId: actor.id });
       checkNew(faults, request);
@@ -131,12 +149,12 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
     if (password !== undefined) faults.text("/password", password, PASSWORD);
     // Hashing takes long: before the transaction, and only for who may.
     if (password !== undefined)
-      await mayUpdate(store, await knowActor(store, request.actor), request.id);
+      await mayUpdate(store, await knowActor(store, request.actor), request);
     const isGoodPassword = password !== undefined && fitsPassword(password);
     const hash = isGoodPassword ? await passwords.hash(password) : undefined;
     return await act(deps, request.actor, async (scene) => {
       const { tx, actor, at, record } = scene;
-      await mayUpdate(tx, actor, request.id);
+      await mayUpdate(tx, actor, request);
       const mayDrop = request.isSystemAdmin === false || request.isActive === false;
       const adminCount = mayDrop ? await tx.lockAdmins() : 0;
       const before = await tx.lockUser(request.id);
@@ -147,6 +165,7 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
         email: request.email ?? before.email,
         iconUrl: request.iconUrl ?? before.iconUrl,
         isSystemAdmin: request.isSystemAdmin ?? before.isSystemAdmin,
+        ownerId: request.ownerId ?? before.ownerId,
         updatedAt: timestampFromDate(at),
       });
       if (request.isActive === true) user.deactivatedAt = undefined;
@@ -157,12 +176,20 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
         faults.check(password === undefined, "/password", "must be absent for a bot");
         faults.check(!user.isSystemAdmin, "/is_system_admin", "must be false for a bot");
       }
+      const isHandedOver = user.ownerId !== before.ownerId;
+      const owner = isHandedOver
+        ? await checkBotOwner(faults, tx, { actor, bot: before, ownerId: user.ownerId })
+        : undefined;
       faults.throwAny();
       checkRights(actor, before, user);
       keepAnAdmin(adminCount, before, user);
       await tx.saveUser(user);
+      if (before.isBot && before.deactivatedAt && !user.deactivatedAt) {
+        await checkBotMayBeActive(tx, user);
+      }
       if (hash !== undefined) await tx.savePasswordHash(user.id, hash);
       const ended: Announcement[] = [];
+      if (owner) ended.push(...(await afterHandOver(scene, user, owner)));
       if (user.deactivatedAt)
         ended.push(...(await endTokens(scene, { userId: user.id, onlySessions: false })));
       else if (hash !== undefined)
@@ -175,15 +202,18 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
         after: { ...Object(show(UserSchema, user)), unshown_changes: note },
         announce: [announced({ case: "user", value: user }), ...ended],
       });
+      const isAdminNoMore = before.isSystemAdmin && !user.isSystemAdmin;
+      const isEnded = !before.deactivatedAt && user.deactivatedAt !== undefined;
+      if (isAdminNoMore || isEnded) await withdrawAccess(scene, user);
       return { user: withoutPrivate(actor, user) };
     });
   }
 
-  /** System admins, and owners their bots. Again: nothing happens. */
+  /** System admins, and owners their bots. Ends tokens and bots, disables hooks. Again: nothing happens. */
   async function deactivateUser({ actor: asker, id }: DeactivateUserRequest) {
     return await act(deps, asker, async (scene) => {
       const { tx, actor, at, record } = scene;
-      await mayUpdate(tx, actor, id);
+      await mayUpdate(tx, actor, { id });
       const adminCount = await tx.lockAdmins();
       const before = await tx.lockUser(id);
       if (!before) throw missing("user");
@@ -204,12 +234,19 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
         after: show(UserSchema, user),
         announce: [announced({ case: "user", value: user }), ...ended],
       });
+      await withdrawAccess(scene, user);
       return {};
     });
   }
 
   /** @throws AppError not_found where the actor may not see the user, permission_denied where not change */
-  async function mayUpdate(reader: Reader, actor: User, id: string): Promise<void> {
+  async function mayUpdate(
+    reader: Reader,
+    actor: User,
+    { id, ...given }: Pick<UpdateUserRequest, "id"> & Partial<UpdateUserRequest>,
+  ): Promise<void> {
+    if (given.ownerId !== undefined) await mayHandOver(reader, actor, id);
+    if (given.ownerId !== undefined && CHANGES.every((name) => given[name] === undefined)) return;
     const user = await reader.findUser(id);
     if (!user || !(await maySeeUser(reader, actor, user))) throw missing("user");
     if (actor.isSystemAdmin || actor.id === user.id || user.ownerId === actor.id) return;

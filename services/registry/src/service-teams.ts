@@ -18,12 +18,12 @@ import {
   type User,
 } from "@headgate/proto/registry/v1/registry";
 import { createFaults, type Faults } from "./faults.ts";
+import { removeFromTeam, withdrawAccess } from "./service-access-loss.ts";
 import {
   act,
   announced,
   createOnce,
   forbidden,
-  gone,
   knowActor,
   missing,
   readPage,
@@ -145,11 +145,12 @@ export function createTeamRules(deps: Pick<Deps, "store" | "now" | "createId">) 
     });
   }
 
-  /** A team's admins may add whomever they know the id of; a bot is a guest or a member. */
+  /** A lower role takes the hooks that it does not allow. A team's admins may add whomever they know the id of; a bot is a guest or a member. */
   async function setTeamMember({ actor: asker, teamId, userId, role }: SetTeamMemberRequest) {
-    return await act(deps, asker, async ({ tx, actor, at, record }) => {
+    return await act(deps, asker, async (scene) => {
+      const { tx, actor, at, record } = scene;
+      const user = await tx.lockUser(userId);
       const team = await manageTeam(tx, actor, teamId);
-      const user = await tx.findUser(userId);
       if (!user) throw missing("user");
       const faults = createFaults();
       const isRole = faults.check(
@@ -179,28 +180,22 @@ export function createTeamRules(deps: Pick<Deps, "store" | "now" | "createId">) 
         after: show(TeamMemberSchema, member),
         announce: [announced({ case: "teamMember", value: member })],
       });
+      if (before && role < before.role) await withdrawAccess(scene, user, { teamId });
       return { member, created: isNew };
     });
   }
 
-  /** By the team's admins, or by the member. Again: not_found. */
+  /** By the team's admins, or by the member, who loses the hooks and bots of the team too. Again: not_found. */
   async function removeTeamMember({ actor: asker, teamId, userId }: RemoveTeamMemberRequest) {
-    return await act(deps, asker, async ({ tx, actor, record }) => {
+    return await act(deps, asker, async (scene) => {
+      const { tx, actor } = scene;
+      const user = await tx.lockUser(userId);
       const { team, role } = await seeTeam(tx, actor, teamId);
       if (userId !== actor.id && !mayManageTeam(role)) throw notManager();
       const before = await tx.findTeamMember(team.id, userId);
-      if (!before || !(await tx.removeTeamMember(team.id, userId))) throw missing("member");
-      const channelIds = await tx.leaveChannels(team.id, userId);
-      const subject = `team_member:${team.id}:${userId}`;
-      await record({
-        action: "team_member.removed",
-        subject,
-        before: show(TeamMemberSchema, before),
-        announce: [
-          ...channelIds.map((channelId) => gone(`channel_member:${channelId}:${userId}`)),
-          gone(subject),
-        ],
-      });
+      if (!user || !before) throw missing("member");
+      await removeFromTeam(scene, before);
+      await withdrawAccess(scene, user, { teamId });
       return {};
     });
   }

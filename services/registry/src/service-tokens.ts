@@ -60,7 +60,7 @@ export function createTokenRules(deps: Omit<Deps, "sealer">) {
       faults.text("/name", request.name, { min: 1, max: NAME_MAX });
       const isLater = !request.expiresAt || timestampDate(request.expiresAt) > at;
       faults.check(isLater, "/expires_at", "must be in the future");
-      const user = request.userId === "" ? actor : await tx.lockUser(request.userId);
+      const user = await tx.lockUser(request.userId || actor.id);
       const isMine = user !== undefined && (user.id === actor.id || user.ownerId === actor.id);
       faults.check(isMine, "/user_id", "must be oneself or an own bot");
       faults.check(!isMine || !user.deactivatedAt, "/user_id", "is deactivated");
@@ -125,7 +125,7 @@ export function createTokenRules(deps: Omit<Deps, "sealer">) {
     const isRight = await passwords.verify(password, hash);
     if (!user || !isRight || user.isBot || user.deactivatedAt) {
       throttle.fail(name);
-      throw new AppError("unauthenticated", "login_wrong", "The name or the password is wrong.");
+      throw wrong();
     }
     throttle.clear(name);
     const at = now();
@@ -141,6 +141,10 @@ export function createTokenRules(deps: Omit<Deps, "sealer">) {
       expiresAt: timestampFromDate(expiresAt),
     });
     await store.change(async (tx) => {
+      // Checking took a while: a session must not outlive what ended the others meanwhile.
+      const current = await tx.lockUser(user.id);
+      const isSame = (await tx.findPasswordHash(user.id)) === hash;
+      if (!isSame || current?.deactivatedAt) throw wrong();
       await tx.forgetSessions(user.id, at);
       await tx.insertToken(session, digestOf(secret), user.id);
     });
@@ -176,6 +180,10 @@ export async function endTokens(
     announced({ case: "revokedToken", value: create(RevokedTokenSchema, token) }),
     gone(`token:${token.id}`),
   ]);
+}
+
+function wrong(): AppError {
+  return new AppError("unauthenticated", "login_wrong", "The name or the password is wrong.");
 }
 
 /** Whose tokens one may see and end. */

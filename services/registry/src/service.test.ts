@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { createSealer, createToken, digestOf } from "./credential.ts";
 import { createPasswords } from "./password.ts";
 import { createRegistryService } from "./service.ts";
+import { accessLossSuite } from "./testing/access-loss-suite.ts";
 import { hooksSuite } from "./testing/hooks-suite.ts";
 import { createMemoryStore } from "./testing/memory-store.ts";
 import { peopleSuite } from "./testing/people-suite.ts";
@@ -48,6 +49,7 @@ async function openMemory() {
 
 const openWorld = async () => (await openMemory()).world;
 permissionsSuite(openWorld);
+accessLossSuite(openWorld);
 peopleSuite(openWorld);
 hooksSuite(openWorld);
 

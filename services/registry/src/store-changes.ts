@@ -1,6 +1,7 @@
 /** Writes within one transaction: every insert, update and delete of a management change. */
 import { isUuid } from "@headgate/kit/ids";
 import type { Db } from "@headgate/kit/postgres";
+import { HookState } from "@headgate/proto/registry/v1/registry";
 import type { Announcement, AuditEntry, Changes } from "./service-deps.ts";
 import { createHookChanges } from "./store-hook-changes.ts";
 import { createReader, oneById } from "./store-reads.ts";
@@ -52,6 +53,23 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
       const text = `select ${CHANNEL} from registry.channels c where id = $1 for no key update`;
       const row = await oneById<ChannelRow>(db, text, id);
       return row && toChannel(row);
+    },
+    async lockBotsOf(ownerId) {
+      if (!isUuid(ownerId)) return [];
+      const text = `select ${USER} from registry.users u
+        where owner_id = $1 and deactivated_at is null order by id for no key update`;
+      return (await db.query<UserRow>(text, [ownerId])).map(toUser);
+    },
+    async lockIdleBotsOf(hookIds) {
+      const text = `select ${USER} from registry.users u
+        where made_for_hook_id = any($1::uuid[]) and deactivated_at is null
+          and not exists (select from registry.incoming_hooks h
+                          where h.bot_id = u.id and h.state <> ${HookState.REVOKED})
+          and not exists (select from registry.tokens k
+                          where k.user_id = u.id and k.revoked_at is null
+                            and (k.expires_at is null or k.expires_at > now()))
+        order by id for no key update`;
+      return (await db.query<UserRow>(text, [hookIds])).map(toUser);
     },
     async lockAdmins() {
       // In one order, so that two admins who demote each other wait instead of blocking each other.
@@ -107,8 +125,8 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
       await db.query(
         `insert into registry.users
            (id, number, name, display_name, email, is_bot, owner_id, is_system_admin, icon_url, password_hash,
-            creator_id, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+            creator_id, created_at, updated_at, made_for_hook_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
         [
           user.id,
           user.number,
@@ -123,13 +141,15 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
           creatorId,
           dateOf(user.createdAt),
           dateOf(user.updatedAt),
+          user.madeForHookId || null,
         ],
       );
     },
     async saveUser(user) {
       await db.query(
         `update registry.users
-         set display_name = $2, email = $3, is_system_admin = $4, icon_url = $5, updated_at = $6, deactivated_at = $7
+         set display_name = $2, email = $3, is_system_admin = $4, icon_url = $5, updated_at = $6, deactivated_at = $7,
+             owner_id = $8
          where id = $1`,
         [
           user.id,
@@ -139,6 +159,7 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
           user.iconUrl,
           dateOf(user.updatedAt),
           dateOf(user.deactivatedAt),
+          user.ownerId || null,
         ],
       );
     },

@@ -1,6 +1,7 @@
 /** Writes of incoming hooks and their credentials within one transaction. */
+import { isUuid } from "@headgate/kit/ids";
 import type { Db } from "@headgate/kit/postgres";
-import type { IncomingHook } from "@headgate/proto/registry/v1/registry";
+import { HookState, type IncomingHook } from "@headgate/proto/registry/v1/registry";
 import type { Changes } from "./service-deps.ts";
 import { oneById } from "./store-reads.ts";
 import { dateOf, HOOK, type HookRow, toHook } from "./store-rows.ts";
@@ -8,6 +9,7 @@ import { dateOf, HOOK, type HookRow, toHook } from "./store-rows.ts";
 type HookChanges = Pick<
   Changes,
   | "lockHook"
+  | "lockActiveHooksOf"
   | "insertHook"
   | "saveHook"
   | "deleteHook"
@@ -27,6 +29,16 @@ export function createHookChanges(db: Db): HookChanges {
       const read = `select ${HOOK} from registry.incoming_hooks h where id = $1`;
       const row = await oneById<HookRow>(db, read, id);
       return row && toHook(row);
+    },
+    async lockActiveHooksOf(userId) {
+      if (!isUuid(userId)) return [];
+      // The locks first and the reading after it, as in lockHook; in one order, so that two changes never block each other.
+      const text = `select id from registry.incoming_hooks
+        where (owner_id = $1 or bot_id = $1) and state = ${HookState.ACTIVE} order by id for no key update`;
+      const ids = (await db.query<{ id: string }>(text, [userId])).map(({ id }) => id);
+      if (ids.length === 0) return [];
+      const read = `select ${HOOK} from registry.incoming_hooks h where id = any($1::uuid[]) order by id`;
+      return (await db.query<HookRow>(read, [ids])).map(toHook);
     },
     async insertHook(hook, creatorId) {
       await db.query(
@@ -53,9 +65,10 @@ export function createHookChanges(db: Db): HookChanges {
       await db.query(
         `update registry.incoming_hooks
          set target_id = $2, name = $3, description = $4, bot_id = $5, override_name = $6, override_icon_url = $7,
-             target_locked = $8, limit_per_minute = $9, limit_burst = $10, state = $11, hint = $12, updated_at = $13
+             target_locked = $8, limit_per_minute = $9, limit_burst = $10, state = $11, hint = $12, updated_at = $13,
+             owner_id = $14, disabled_reason = $15
          where id = $1`,
-        [hook.id, ...changeable(hook), dateOf(hook.updatedAt)],
+        [hook.id, ...changeable(hook), dateOf(hook.updatedAt), hook.ownerId, hook.disabledReason],
       );
     },
     async deleteHook(id) {

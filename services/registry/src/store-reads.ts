@@ -73,6 +73,18 @@ export function createReader(db: Db): Reader {
       const row = await oneById<TeamMemberRow>(db, text, teamId, userId);
       return row && toTeamMember(row);
     },
+    async findTeamMembersOf(userId) {
+      if (!isUuid(userId)) return [];
+      const text = `select ${TEAM_MEMBER} from registry.team_members m where user_id = $1 order by team_id`;
+      return (await db.query<TeamMemberRow>(text, [userId])).map(toTeamMember);
+    },
+    async findChannelsOf(teamId, userId) {
+      if (!isUuid(teamId) || !isUuid(userId)) return [];
+      const text = `select ${CHANNEL} from registry.channels c
+        join registry.channel_members m on m.channel_id = c.id and m.user_id = $2
+        where c.team_id = $1 order by c.id`;
+      return (await db.query<ChannelRow>(text, [teamId, userId])).map(toChannel);
+    },
     async findSharedTeam(userId, otherId) {
       const text = `select ${TEAM} from registry.teams t
         join registry.team_members a on a.team_id = t.id and a.user_id = $1

@@ -7,6 +7,7 @@ import {
   ChannelMemberSchema,
   ChannelSchema,
   type HookAction,
+  type HookDisabledReason,
   type HookState,
   type IncomingHook,
   IncomingHookSchema,
@@ -65,7 +66,7 @@ export function toTeamMember(row: TeamMemberRow): TeamMember {
 
 /** Columns of registry.users u; the password's hash is none of them. */
 export const USER = `u.id, u.number, u.name, u.display_name, u.email, u.is_bot, u.owner_id, u.is_system_admin,
-  u.icon_url, u.created_at, u.updated_at, u.deactivated_at`;
+  u.icon_url, u.created_at, u.updated_at, u.deactivated_at, u.made_for_hook_id`;
 /** A row of USER. */
 export type UserRow = {
   id: string;
@@ -80,6 +81,7 @@ export type UserRow = {
   created_at: Date;
   updated_at: Date;
   deactivated_at: Date | null;
+  made_for_hook_id: string | null;
 };
 /** The person or bot of a row. */
 export function toUser(row: UserRow): User {
@@ -96,6 +98,7 @@ export function toUser(row: UserRow): User {
     createdAt: timestampFromDate(row.created_at),
     updatedAt: timestampFromDate(row.updated_at),
     deactivatedAt: toTimestamp(row.deactivated_at),
+    madeForHookId: row.made_for_hook_id ?? "",
   });
 }
 
@@ -175,11 +178,13 @@ export function toChannelMember(row: ChannelMemberRow): ChannelMember {
 
 /** Columns of registry.incoming_hooks h, with the digests of its live credentials, newest first. */
 export const HOOK = `h.id, h.number, h.team_id, h.dialect, h.action, h.target_id, h.name, h.description, h.owner_id,
-  h.bot_id, h.override_name, h.override_icon_url, h.target_locked, h.limit_per_minute, h.limit_burst, h.state, h.hint,
+  h.bot_id, h.override_name, h.override_icon_url, h.target_locked, h.limit_per_minute, h.limit_burst, h.state, h.disabled_reason, h.hint,
   h.created_at, h.updated_at, h.last_used_at,
   array(select d.digest from registry.hook_credentials d
         where d.hook_id = h.id and (d.expires_at is null or d.expires_at > now())
-        order by d.expires_at desc nulls first, d.digest) as digests`;
+        order by d.expires_at desc nulls first, d.digest) as digests,
+  (select min(d.expires_at) from registry.hook_credentials d
+   where d.hook_id = h.id and d.expires_at > now()) as retired_not_after`;
 /** A row of HOOK. */
 export type HookRow = {
   id: string;
@@ -198,11 +203,13 @@ export type HookRow = {
   limit_per_minute: number | null;
   limit_burst: number | null;
   state: HookState;
+  disabled_reason: HookDisabledReason;
   hint: string;
   created_at: Date;
   updated_at: Date;
   last_used_at: Date | null;
   digests: Buffer[];
+  retired_not_after: Date | null;
 };
 /** The hook of a row. */
 export function toHook(row: HookRow): IncomingHook {
@@ -223,11 +230,13 @@ export function toHook(row: HookRow): IncomingHook {
     targetLocked: row.target_locked,
     limits: perMinute === null || burst === null ? undefined : { perMinute, burst },
     state: row.state,
+    disabledReason: row.disabled_reason,
     credentialDigests: row.digests.map((digest) => new Uint8Array(digest)),
     hint: row.hint,
     createdAt: timestampFromDate(row.created_at),
     updatedAt: timestampFromDate(row.updated_at),
     lastUsedAt: toTimestamp(row.last_used_at),
+    retiredNotAfter: toTimestamp(row.retired_not_after),
   });
 }
 

@@ -1,5 +1,6 @@
 /** Reads of the store in memory, for tests. */
 import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type IncomingHook,
   IncomingHookSchema,
@@ -14,6 +15,13 @@ export function createMemoryReader(read: () => Tables, now: () => Date): Reader 
     findTeam: async (id) => read().teams.get(id),
     findTeamByName: async (name) => find(read().teams, (team) => team.name === name),
     findTeamMember: async (teamId, userId) => read().teamMembers.get(`${teamId}:${userId}`),
+    findTeamMembersOf: async (userId) =>
+      [...read().teamMembers.values()].filter((member) => member.userId === userId),
+    findChannelsOf: async (teamId, userId) =>
+      [...read().channels.values()].filter(
+        (channel) =>
+          channel.teamId === teamId && read().channelMembers.has(`${channel.id}:${userId}`),
+      ),
     findSharedTeam: async (userId, otherId) =>
       page(read().teams, forward(1), ({ id }) => isIn(id, userId) && isIn(id, otherId))[0],
     findUser: async (id) => read().users.get(id),
@@ -83,7 +91,9 @@ export function createMemoryReader(read: () => Tables, now: () => Date): Reader 
     const credentials = read().credentials.get(hook?.id ?? "") ?? [];
     const live = credentials.filter(({ expiresAt }) => !expiresAt || expiresAt > now());
     const credentialDigests = live.map(({ digest }) => digest);
-    return hook && create(IncomingHookSchema, { ...hook, credentialDigests });
+    const retired = live.find(({ expiresAt }) => expiresAt)?.expiresAt;
+    const retiredNotAfter = retired && timestampFromDate(retired);
+    return hook && create(IncomingHookSchema, { ...hook, credentialDigests, retiredNotAfter });
   }
 }
 

@@ -4,9 +4,11 @@ import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { AppError } from "@headgate/kit/errors";
 import {
   type Channel,
+  HookState,
   type IncomingHook,
   IncomingHookSchema,
   TeamMemberSchema,
+  type Token,
   TokenSchema,
 } from "@headgate/proto/registry/v1/registry";
 import type { Changes, Store } from "../service-deps.ts";
@@ -49,7 +51,7 @@ export function createMemoryStore({ now }: { now: () => Date }): Store & { table
     const draft = copyTables(tables);
     const result = await work({
       ...createMemoryReader(() => draft, now),
-      ...createMemoryWrites(draft),
+      ...createMemoryWrites(draft, now),
     });
     tables = draft;
     return result;
@@ -58,7 +60,7 @@ export function createMemoryStore({ now }: { now: () => Date }): Store & { table
 
 type Writes = Omit<Changes, keyof ReturnType<typeof createMemoryReader>>;
 
-function createMemoryWrites(tables: Tables): Writes {
+function createMemoryWrites(tables: Tables, now: () => Date): Writes {
   const { teams, users, teamMembers, tokens, channels, channelMembers, hooks } = tables;
   return {
     lockTeam: async (id) => teams.get(id),
@@ -66,6 +68,22 @@ function createMemoryWrites(tables: Tables): Writes {
     lockToken: async (id) => tokens.get(id),
     lockChannel: async (id) => channels.get(id),
     lockHook: async (id) => withDigests(id),
+    lockActiveHooksOf: async (userId) =>
+      [...hooks.values()]
+        .filter(({ ownerId, botId, state }) => {
+          return (ownerId === userId || botId === userId) && state === HookState.ACTIVE;
+        })
+        .flatMap(({ id }) => withDigests(id) ?? []),
+    lockBotsOf: async (ownerId) =>
+      [...users.values()].filter((user) => user.ownerId === ownerId && !user.deactivatedAt),
+    lockIdleBotsOf: async (hookIds) =>
+      [...users.values()].filter((user) => {
+        if (user.deactivatedAt || !hookIds.includes(user.madeForHookId)) return false;
+        const isNamed = [...hooks.values()].some(
+          ({ botId, state }) => botId === user.id && state !== HookState.REVOKED,
+        );
+        return !isNamed && ![...tokens.values()].some((token) => isLive(token, user.id));
+      }),
     lockAdmins: async () =>
       [...users.values()].filter((user) => user.isSystemAdmin && !user.deactivatedAt).length,
     lockFirstStart: async () => users.size === 0,
@@ -205,6 +223,11 @@ function createMemoryWrites(tables: Tables): Writes {
     const hook = hooks.get(id);
     const credentialDigests = (tables.credentials.get(id) ?? []).map(({ digest }) => digest);
     return hook && create(IncomingHookSchema, { ...hook, credentialDigests });
+  }
+
+  function isLive(token: Token, userId: string): boolean {
+    const isOver = token.expiresAt && timestampDate(token.expiresAt) <= now();
+    return token.userId === userId && !token.revokedAt && !isOver;
   }
 
   function digestOfToken(id: string): Uint8Array {

@@ -78,16 +78,18 @@ export function createBotRoutes({ management }: Pick<ApiDeps, "management">): An
       method: "patch",
       path: "/bots/{bot_id}",
       operationId: "updateBot",
-      summary: "Changes what is given.",
+      summary:
+        "Changes what is given. owner_id: by admins of all teams of the bot; it ends the bot's tokens.",
       tag,
       params,
       body: closed({
         display_name: Type.Optional(DisplayName),
         icon_url: Type.Optional(IconLink),
         is_active: Type.Optional(Type.Boolean()),
+        owner_id: Type.Optional(Id),
       }),
       responses: { 200: { description: "The bot.", schema: UserForm } },
-      problems: [403],
+      problems: [403, 409],
       async handler({ actor, body, params: { bot_id: id = "" } }) {
         await findBot(actor, id);
         const { user } = await management.updateUser({
@@ -96,6 +98,7 @@ export function createBotRoutes({ management }: Pick<ApiDeps, "management">): An
           displayName: body.display_name,
           iconUrl: body.icon_url,
           isActive: body.is_active,
+          ownerId: body.owner_id,
         });
         return { status: 200, body: renderUser(need(user)) };
       },

@@ -1,6 +1,11 @@
 /** An incoming hook as the API writes and reads it. */
 import { AppError } from "@headgate/kit/errors";
-import { HookAction, HookState, type IncomingHook } from "@headgate/proto/registry/v1/registry";
+import {
+  HookAction,
+  HookDisabledReason,
+  HookState,
+  type IncomingHook,
+} from "@headgate/proto/registry/v1/registry";
 import { type Static, Type } from "typebox";
 import { closed, Id, nullable, numberOrNull, Time, text, textOrNull, timeOrNull } from "./forms.ts";
 import { bodyInvalid } from "./validate.ts";
@@ -15,6 +20,14 @@ const STATES = {
   active: HookState.ACTIVE,
   disabled: HookState.DISABLED,
   revoked: HookState.REVOKED,
+} as const;
+
+const DISABLED_REASONS = {
+  owner_deactivated: HookDisabledReason.OWNER_DEACTIVATED,
+  owner_left: HookDisabledReason.OWNER_LEFT,
+  owner_role: HookDisabledReason.OWNER_ROLE,
+  bot_deactivated: HookDisabledReason.BOT_DEACTIVATED,
+  bot_left: HookDisabledReason.BOT_LEFT,
 } as const;
 
 /** What a hook does with an event. */
@@ -135,6 +148,14 @@ const members = {
   target_locked: Type.Boolean(),
   limits: nullable(Limits),
   state: nullable(Type.Unsafe<string>({ type: "string", enum: Object.keys(STATES) })),
+  disabled_reason: nullable(
+    Type.Unsafe<string>({
+      type: "string",
+      enum: Object.keys(DISABLED_REASONS),
+      description:
+        "Why the server disabled the hook: its owner or its bot lost what the hook needs. null: not disabled, or by hand.",
+    }),
+  ),
   hint: nullable(Type.String({ description: "The last characters of the credential." })),
   created_at: nullable(Time),
   updated_at: nullable(Time),
@@ -171,6 +192,7 @@ export function renderHook(hook: IncomingHook) {
     target_locked: hook.targetLocked,
     limits: hook.limits ? { per_minute: hook.limits.perMinute, burst: hook.limits.burst } : null,
     state: nameOf(STATES, hook.state),
+    disabled_reason: nameOf(DISABLED_REASONS, hook.disabledReason),
     hint: textOrNull(hook.hint),
     created_at: timeOrNull(hook.createdAt),
     updated_at: timeOrNull(hook.updatedAt),

@@ -114,13 +114,15 @@ export function createHookRoutes({
       method: "patch",
       path: "/incoming-hooks/{hook_id}",
       operationId: "updateIncomingHook",
-      summary: "Changes what is given. limits null: the dialect's own again.",
+      summary:
+        "Changes what is given. limits null: the dialect's own again. owner_id: by admins of the team; the bot that was made for the hook goes to the new owner too, the state stays.",
       tag,
       params,
       body: closed({
         target: Type.Optional(Target),
         name: Type.Optional(Name),
         description: Type.Optional(Description),
+        owner_id: Type.Optional(Id),
         bot_id: Type.Optional(nullable(Id)),
         override_name: Type.Optional(OverrideName),
         override_icon_url: Type.Optional(OverrideIcon),
@@ -137,6 +139,7 @@ export function createHookRoutes({
           targetId: body.target && readTargetOf(before, body.target),
           name: body.name,
           description: body.description,
+          ownerId: body.owner_id,
           botId: body.bot_id === null ? "" : body.bot_id,
           overrideName: body.override_name,
           overrideIconUrl: body.override_icon_url,
@@ -190,7 +193,11 @@ export function createHookRoutes({
         return { status: 200, body: renderNewHook(rotated, url, credential) };
       },
     }),
-    stateRoute("enable", HookState.ACTIVE, "Takes events again."),
+    stateRoute(
+      "enable",
+      HookState.ACTIVE,
+      "Takes events again. 409 while the owner or the bot of the hook may not have it.",
+    ),
     stateRoute("disable", HookState.DISABLED, "Refuses events until it is enabled."),
   ];
 

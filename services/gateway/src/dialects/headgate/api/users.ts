@@ -128,7 +128,8 @@ export function createUserRoutes({ management }: Pick<ApiDeps, "management">): A
       method: "delete",
       path: "/users/{user_id}",
       operationId: "deactivateUser",
-      summary: "Deactivates: ends sessions and tokens; what was written stays.",
+      summary:
+        "Deactivates: ends sessions, tokens and bots, disables hooks; what was written stays.",
       tag,
       params,
       responses: { 204: { description: "Done; again: done." } },
@@ -136,6 +137,21 @@ export function createUserRoutes({ management }: Pick<ApiDeps, "management">): A
       async handler({ actor, params: { user_id: id = "" } }) {
         await management.deactivateUser({ actor, id });
         return { status: 204 };
+      },
+    }),
+    route({
+      method: "post",
+      path: "/users/{user_id}/reactivate",
+      operationId: "reactivateUser",
+      summary:
+        "Lets the person log in again. Tokens stay ended, hooks disabled and bots deactivated until each is switched on by hand.",
+      tag,
+      params,
+      responses: { 200: { description: "The account; again: the same.", schema: UserForm } },
+      problems: [403, 409],
+      async handler({ actor, params: { user_id: id = "" } }) {
+        const { user } = await management.updateUser({ actor, id, isActive: true });
+        return { status: 200, body: renderUser(need(user)) };
       },
     }),
   ];
