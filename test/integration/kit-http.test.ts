@@ -114,6 +114,61 @@ test("answers 408 when the body does not come in time", async () => {
   expect(seen()).toMatch(/^HTTP\/1\.1 408 /);
 });
 
+test("answers 408 long before the deadline when a body brings fewer than 1,024 bytes a second", async () => {
+  const { server } = await open({ bodyMs: 600_000 });
+  const { socket, seen } = dial(server);
+  socket.write("POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n1");
+  await eventually(() => seen().includes('{"reason":"body_timeout"}'));
+  expect(seen()).toMatch(/^HTTP\/1\.1 408 /);
+});
+
+test("takes room for a body as it arrives, not by the length that it declares", async () => {
+  const taken: number[] = [];
+  let whole: Buffer | undefined;
+  const { server } = await open({
+    hot(req, res) {
+      const room = { take: (bytes: number) => void taken.push(bytes), refuse: undefined };
+      readBody(req, { bytesMax: 1_000_000, timeoutMs: 60_000, room }).then((body) => {
+        whole = body;
+        sendJson(res, 200, {});
+      });
+      return true;
+    },
+  });
+  const { socket } = dial(server);
+  socket.write("POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n1");
+  await eventually(() => taken.length > 0);
+  expect(taken).toEqual([1]);
+  socket.write("2".repeat(899_999));
+  await eventually(() => whole !== undefined);
+  expect(whole?.toString()).toBe(`1${"2".repeat(899_999)}`);
+  expect(taken.reduce((sum, bytes) => sum + bytes, 0)).toBe(900_000);
+});
+
+test("refuses a body for which there is no room, with the room's own error, and frees what came", async () => {
+  const error = new AppError("unavailable", "overloaded", "Later.");
+  const room = {
+    refuse: undefined as ((error: AppError) => void) | undefined,
+    take() {},
+  };
+  let thrown: unknown;
+  const { server } = await open({
+    hot(req, res) {
+      readBody(req, { bytesMax: 1_000_000, timeoutMs: 60_000, room }).catch((reason) => {
+        thrown = reason;
+        sendJson(res, 503, {});
+      });
+      return true;
+    },
+  });
+  const { socket, seen } = dial(server);
+  socket.write("POST /hot HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n1");
+  await eventually(() => room.refuse !== undefined);
+  room.refuse?.(error);
+  await eventually(() => seen().startsWith("HTTP/1.1 503 "));
+  expect([thrown, room.refuse]).toEqual([error, undefined]);
+});
+
 test("tells whoever reads the body that its sender left", async () => {
   let thrown: unknown;
   let asked = false;

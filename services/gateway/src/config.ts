@@ -3,6 +3,8 @@ import { addresses, flag, integer, optional, readEnv, url } from "@headgate/kit/
 import { commonFields } from "@headgate/kit/lifecycle";
 import { networks } from "./source.ts";
 
+const MIB = 1024 * 1024;
+
 /** What `main.ts` wires with. */
 export type Config = ReturnType<typeof readConfig>;
 
@@ -29,6 +31,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: flag(true),
     HEADGATE_MATTERMOST_USERNAME_OVERRIDE: flag(true),
     HEADGATE_MATTERMOST_ICON_OVERRIDE: flag(true),
+    /** Bytes of memory for request bodies: in all, of one hook (or account), and of one client address before its hook is known. */
+    HEADGATE_BODY_BYTES_TOTAL: integer({ min: 4 * MIB, max: 4096 * MIB, fallback: 64 * MIB }),
+    HEADGATE_BODY_BYTES_PER_HOOK: integer({ min: 2 * MIB, max: 4096 * MIB, fallback: 16 * MIB }),
+    HEADGATE_BODY_BYTES_PER_SOURCE: integer({ min: MIB, max: 4096 * MIB, fallback: 8 * MIB }),
   });
   return Object.freeze({
     brokers: read.KAFKA_BROKERS,
@@ -44,6 +50,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     chatAddress: read.HEADGATE_CHAT_ADDRESS[0] ?? "",
     rateLimiterAddress: read.HEADGATE_RATE_LIMITER_ADDRESS[0] ?? "",
     trustedProxies: read.HEADGATE_TRUSTED_PROXIES,
+    bodies: {
+      totalBytesMax: read.HEADGATE_BODY_BYTES_TOTAL,
+      hookBytesMax: read.HEADGATE_BODY_BYTES_PER_HOOK,
+      sourceBytesMax: read.HEADGATE_BODY_BYTES_PER_SOURCE,
+    },
     logsAccepted: read.HEADGATE_LOG_LEVEL === "debug",
     mattermost: {
       incomingWebhooks: read.HEADGATE_MATTERMOST_INCOMING_WEBHOOKS,

@@ -49,9 +49,18 @@ export type HookRequest = {
   /** 32 hex digits; the X-Request-Id that every answer carries. */
   readonly traceId: string;
   /**
+   * Counts the request and its body for a hook instead of for the client address. Call it as soon as the credential's hook
+   * is known, before `readBody` wherever the order of the upstream's answers can stay the same: look up first, answer later.
+   * The body of a request that is never assigned (the credential is unknown) has only the small share of its client address.
+   * @throws AppError unavailable `overloaded` when the hook has its share of waiting requests or of body bytes already.
+   * Let it pass as it is, before anything costly is done: the webhook server answers it in `renderError`'s words
+   */
+  assignTo(hookId: string): void;
+  /**
    * The whole body, once.
    * @throws AppError invalid_argument `body_too_large` (http 413) when declared or streamed over `bytesMax`;
-   * `body_timeout` (http 408) when it does not arrive in time
+   * `body_timeout` (http 408) when it does not arrive in time or arrives too slowly; unavailable `overloaded` (let it pass)
+   * when there is no room for it
    */
   readBody(bytesMax: number): Promise<Buffer>;
 };

@@ -9,11 +9,12 @@ import { readBody } from "@headgate/kit/http";
 import type { Log } from "@headgate/kit/log";
 import { ATTR, OURS } from "@headgate/kit/semconv";
 import { parseTraceparent, type Span, startSpan, tracing, withSpan } from "@headgate/kit/telemetry";
+import type { BodyRoom, HeldBody } from "./body-room.ts";
 import type { Dialect, Gate, HookReply, HookRequest, HookRoute } from "./dialect.ts";
 import { type Load, overloaded } from "./load.ts";
 import { writeReply } from "./reply.ts";
 import { createRequestRecorder, type RequestRecorder } from "./request-log.ts";
-import { readSource } from "./source.ts";
+import { readSource, sourceKey } from "./source.ts";
 import { createTraceId } from "./trace-ids.ts";
 
 /** ms in which a body must arrive. */
@@ -24,6 +25,7 @@ export type HotDeps = {
   dialects: readonly Dialect[];
   gate: Gate;
   load: Load;
+  bodies: BodyRoom;
   trustedProxies: BlockList;
   log: Log;
   /** Whether accepted requests leave a line too. */
@@ -76,22 +78,25 @@ async function answer(
   request.spanId = span?.context?.spanId;
   let reply: HookReply;
   let error: AppError | undefined;
-  if (deps.load.isFull()) {
-    await deps.load.pause();
-    error = overloaded();
+  try {
+    if (deps.load.isFull()) throw overloaded();
+    reply = await (span ? withSpan(span, () => route.handle(request)) : route.handle(request));
+  } catch (thrown) {
+    error = AppError.from(thrown);
+    if (error === overloaded()) await paceRefusal(deps.load, request);
     reply = dialect.renderError(error, request.traceId);
-  } else {
-    try {
-      reply = await (span ? withSpan(span, () => route.handle(request)) : route.handle(request));
-    } catch (thrown) {
-      error = AppError.from(thrown);
-      reply = dialect.renderError(error, request.traceId);
-    }
   }
   request.finish();
   writeReply(request.req, res, reply, request.traceId);
   record(dialect.name, route.template, request, reply.status, error, performance.now() - startedMs);
   if (span) closeSpan(span, reply.status, error);
+}
+
+/** Waits until a refusal for load may be answered; what arrives of the body meanwhile is not kept. */
+async function paceRefusal(load: Load, request: Incoming): Promise<void> {
+  request.finish();
+  request.req.resume();
+  await load.pause();
 }
 
 /** A request as dialects see it. A class, so that a request costs one object and no closures. */
@@ -105,7 +110,8 @@ class Incoming implements HookRequest {
   spanId: string | undefined;
   readonly req: IncomingMessage;
   readonly #deps: HotDeps;
-  #reserved = 0;
+  #hookId: string | undefined;
+  #body: HeldBody | undefined;
 
   constructor(
     req: IncomingMessage,
@@ -125,18 +131,22 @@ class Incoming implements HookRequest {
     return readSource(this.req, this.#deps.trustedProxies);
   }
 
+  assignTo(hookId: string): void {
+    this.#hookId = hookId;
+    this.#deps.load.check(hookId);
+    this.#body?.assignTo(`hook:${hookId}`);
+  }
+
   readBody(bytesMax: number): Promise<Buffer> {
-    const declared = this.headers["content-length"];
-    const bytes = declared === undefined ? bytesMax : Math.min(Number(declared), bytesMax);
-    this.#deps.load.reserve(bytes);
-    this.#reserved += bytes;
-    return readBody(this.req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS });
+    const room = this.#deps.bodies.open(sourceKey(this.source));
+    if (this.#hookId !== undefined) room.assignTo(`hook:${this.#hookId}`);
+    this.#body = room;
+    return readBody(this.req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS, room });
   }
 
   /** Gives back the room of the body. */
   finish(): void {
-    if (this.#reserved > 0) this.#deps.load.release(this.#reserved);
-    this.#reserved = 0;
+    this.#body?.close();
   }
 }
 

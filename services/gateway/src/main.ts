@@ -14,6 +14,7 @@ import { ManagementService } from "@headgate/proto/registry/v1/management";
 import { RegistryService } from "@headgate/proto/registry/v1/registry";
 import { topics } from "@headgate/proto/topics";
 import { createAdmissions } from "./admissions.ts";
+import { createBodyRoom } from "./body-room.ts";
 import { createGetMessages, createRateLimiterClient, createRegistryClient } from "./clients.ts";
 import { readConfig } from "./config.ts";
 import { createApi } from "./dialects/headgate/api/index.ts";
@@ -77,6 +78,7 @@ await runService("gateway", async ({ log, env }) => {
   const readable = createReadable({ getMessages, hold: tail.hold, epoch });
 
   const load = createLoad();
+  const bodies = createBodyRoom(config.bodies);
   gauge(OUR_METRIC.gatewayWaiting, () => load.waiting, {
     description: "Requests that wait for the log.",
   });
@@ -95,7 +97,7 @@ await runService("gateway", async ({ log, env }) => {
     publicUrl: config.publicUrl,
   });
   const dialects = createDialects({ mattermost: config.mattermost });
-  const hot = createHot({ dialects, gate, load, trustedProxies, log, logsAccepted });
+  const hot = createHot({ dialects, gate, load, bodies, trustedProxies, log, logsAccepted });
 
   const closing = new AbortController();
   const nobody = createId();
@@ -132,6 +134,7 @@ await runService("gateway", async ({ log, env }) => {
       return config.publicUrl + (dialect?.hookPath(credential) ?? "");
     },
     sourceOf: (req) => readSource(req, trustedProxies),
+    bodies,
     closing: closing.signal,
     log,
   });

@@ -93,13 +93,13 @@ export function createGate(deps: GateDeps): Gate {
     }
     const trace = tracing() ? activeSpan() : undefined;
     if (trace) describeSpan(actionOf(first));
-    load.enter();
     let isKept = false;
     try {
-      await publishChat(events, trace && { trace });
+      await load.run(first.origin?.hookId ?? "", events.length, () =>
+        publishChat(events, trace && { trace }),
+      );
       isKept = true;
     } finally {
-      load.leave(isKept);
       ingested.add(events.length, attributesOf(first, isKept ? "accepted" : "failed"));
     }
   }

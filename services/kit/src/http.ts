@@ -5,7 +5,7 @@ import { closeInTurn } from "./http/linger.ts";
 import { listen, stopServer } from "./http/listen.ts";
 import type { Log } from "./log.ts";
 
-export { readBody } from "./http/body.ts";
+export { type BodyRoom, readBody } from "./http/body.ts";
 export { errorHeaders, sendJson } from "./http/reply.ts";
 
 /** A server that listens. Disposing it drains it. */

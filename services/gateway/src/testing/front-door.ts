@@ -19,6 +19,7 @@ import {
   UserSchema,
 } from "@headgate/proto/registry/v1/registry";
 import { type AskAdmission, createAdmissions } from "../admissions.ts";
+import { type BodyRoomBounds, createBodyRoom } from "../body-room.ts";
 import type { Admission, Dialect } from "../dialect.ts";
 import { createDirectory } from "../directory.ts";
 import { createHookFinder } from "../hooks.ts";
@@ -46,10 +47,14 @@ export type Faults = {
 /** The front door over fakes. */
 export type TestDoor = Awaited<ReturnType<typeof openTestDoor>>;
 
+const MIB = 1024 * 1024;
 const AWAY = new AppError("unavailable", "away", "The service is away.", { retryAfterMs: 1000 });
 
 /** Opens a door that serves these dialects, with one team, one channel and one owner. */
-export async function openTestDoor(dialects: readonly Dialect[]) {
+export async function openTestDoor(
+  dialects: readonly Dialect[],
+  options: { bodies?: Partial<BodyRoomBounds> } = {},
+) {
   const faults: Faults = {
     log: undefined,
     isRegistryAway: false,
@@ -77,6 +82,12 @@ export async function openTestDoor(dialects: readonly Dialect[]) {
     epoch: "test",
   });
   const load = createLoad();
+  const bodies = createBodyRoom({
+    totalBytesMax: 64 * MIB,
+    hookBytesMax: 16 * MIB,
+    sourceBytesMax: 8 * MIB,
+    ...options.bodies,
+  });
   const isFull = load.isFull;
   const gate = createGate({
     directory,
@@ -105,6 +116,7 @@ export async function openTestDoor(dialects: readonly Dialect[]) {
     dialects,
     gate,
     load: { ...load, isFull: () => faults.isFull || isFull() },
+    bodies,
     trustedProxies: new BlockList(),
     log,
     logsAccepted: true,
@@ -126,6 +138,7 @@ export async function openTestDoor(dialects: readonly Dialect[]) {
     published,
     lines,
     load,
+    bodies,
     gate,
     channel,
     team,

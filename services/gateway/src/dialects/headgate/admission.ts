@@ -13,7 +13,7 @@ const TOKEN = /^hgi_[A-Za-z0-9_-]{43}$/;
 /**
  * The hook of a token, fit to be used.
  * @throws AppError not_found `hook_unknown`, `hook_revoked` (http 410); permission_denied `hook_disabled`;
- * resource_exhausted `source_limited`; unavailable
+ * resource_exhausted `source_limited`; unavailable, `overloaded` among it
  */
 export async function findUsableHook(gate: Gate, request: HookRequest): Promise<Hook> {
   const token = request.params.token ?? "";
@@ -32,6 +32,7 @@ export async function findUsableHook(gate: Gate, request: HookRequest): Promise<
   if (action !== HookAction.CHAT_MESSAGE) {
     throw new AppError("unimplemented", "action_unserved", "This server takes chat messages only.");
   }
+  request.assignTo(hook.record.id);
   return hook;
 }
 

@@ -170,6 +170,7 @@ export function openWorld(world: World = {}) {
         },
         source: "192.0.2.1",
         traceId: TRACE_ID,
+        assignTo: () => {},
         readBody: async (bytesMax) => {
           const body = Buffer.from(delivery.body);
           if (body.length <= bytesMax) return body;

@@ -178,6 +178,7 @@ export function openWorld(world: World = {}) {
         },
         source: delivery.source ?? "192.0.2.1",
         traceId: "0af7651916cd43dd8448eb211c80319c",
+        assignTo: () => {},
         readBody: async (bytesMax) => {
           if (body.length <= bytesMax) return body;
           throw new AppError("invalid_argument", "body_too_large", "Too large.", { http: 413 });

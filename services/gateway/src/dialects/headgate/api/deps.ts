@@ -5,6 +5,7 @@ import type { Log } from "@headgate/kit/log";
 import type { Change, ChatService, Message } from "@headgate/proto/chat/v1/chat";
 import type { ManagementService } from "@headgate/proto/registry/v1/management";
 import type { RegistryChanged, RegistryService } from "@headgate/proto/registry/v1/registry";
+import type { BodyRoom } from "../../../body-room.ts";
 
 /** Everything the routes ask of others. */
 export type ApiDeps = {
@@ -20,6 +21,8 @@ export type ApiDeps = {
   readonly hookUrl: (dialect: string, credential: string) => string;
   /** Address of the caller, behind trusted proxies the forwarded one. */
   readonly sourceOf: (req: IncomingMessage) => string;
+  /** Where the bytes of request bodies are counted. */
+  readonly bodies: BodyRoom;
   /** Aborted when the process stops: live streams end, so that draining need not wait for them. */
   readonly closing?: AbortSignal;
   readonly log: Log;

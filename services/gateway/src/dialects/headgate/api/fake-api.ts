@@ -28,6 +28,7 @@ import {
 } from "@headgate/proto/registry/v1/registry";
 import express from "express";
 import { expect } from "vitest";
+import { createBodyRoom } from "../../../body-room.ts";
 import type { Admission, Claim, Gate } from "../../../dialect.ts";
 import type { Announcement, ApiDeps, RegistryRecord } from "./deps.ts";
 import { createApi, createRoutes } from "./index.ts";
@@ -37,6 +38,7 @@ import { createCompiler } from "./validate.ts";
 export const TOKEN = `hg_${"a".repeat(43)}`;
 export const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 const BASE = "/api/headgate/v1";
+const MIB = 1024 * 1024;
 
 /** An answer; `json` is its body, where it is JSON. */
 export type Answer = {
@@ -208,6 +210,11 @@ export async function openApi(managed: Managed = {}) {
     }),
     hookUrl: (dialect, credential) => `http://headgate.example/${dialect}/${credential}`,
     sourceOf: () => world.source,
+    bodies: createBodyRoom({
+      totalBytesMax: 64 * MIB,
+      hookBytesMax: 16 * MIB,
+      sourceBytesMax: 8 * MIB,
+    }),
     closing: closing.signal,
     log: createLog({ service: "gateway", write: (line) => lines.push(line) }),
   };

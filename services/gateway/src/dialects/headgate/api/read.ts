@@ -2,14 +2,14 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { AppError } from "@headgate/kit/errors";
-import { readBody } from "@headgate/kit/http";
+import { type BodyRoom, readBody } from "@headgate/kit/http";
 import { createNamedId } from "@headgate/kit/ids";
 import type { TObject } from "typebox";
 import type { Claim } from "../../../dialect.ts";
 import { readIdempotencyKey } from "../request.ts";
 import { parseBody } from "../schema.ts";
 
-/** Bytes of a body. */
+/** Bytes of a body whose route sets no bound of its own. */
 const BODY_BYTES_MAX = 1024 * 1024;
 /** ms in which a body must arrive. */
 const BODY_TIMEOUT_MS = 15_000;
@@ -20,15 +20,18 @@ export type ReadBody = { readonly value: unknown; readonly digest: Uint8Array };
 
 /**
  * The body of a request; no type at all is taken as JSON.
- * @throws AppError `media_type` (http 415), `body_too_large` (413), `body_timeout` (408), `json_malformed` and its kind (400)
+ * @throws AppError `media_type` (http 415), `body_too_large` (413), `body_timeout` (408), `overloaded` (503), `json_malformed` and its kind (400)
  */
-export async function readJson(req: IncomingMessage): Promise<ReadBody> {
+export async function readJson(
+  req: IncomingMessage,
+  { bytesMax = BODY_BYTES_MAX, room }: { bytesMax?: number | undefined; room: BodyRoom },
+): Promise<ReadBody> {
   const { "content-type": type, "content-encoding": encoding } = req.headers;
   if (encoding !== undefined || (type !== undefined && !JSON_TYPE.test(type))) {
     const message = "The body must be application/json, in UTF-8 and without Content-Encoding.";
     throw new AppError("invalid_argument", "media_type", message, { http: 415 });
   }
-  const body = await readBody(req, { bytesMax: BODY_BYTES_MAX, timeoutMs: BODY_TIMEOUT_MS });
+  const body = await readBody(req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS, room });
   return { value: parseBody(body), digest: createHash("sha256").update(body).digest() };
 }
 

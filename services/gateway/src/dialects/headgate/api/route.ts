@@ -53,6 +53,8 @@ export type Route<Query extends TObject = TObject, Body extends TSchema = TSchem
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Query;
   readonly body?: Body;
+  /** Bytes of a body; 1 MiB unless set. */
+  readonly bodyBytesMax?: number;
   readonly responses: Readonly<Record<number, ResponseSpec>>;
   /** Statuses of problems besides those that the contract itself brings (401, 404 of a parameter, 400 … of a body). */
   readonly problems?: readonly number[];

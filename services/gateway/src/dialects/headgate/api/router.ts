@@ -7,6 +7,7 @@ import { activeSpan } from "@headgate/kit/telemetry";
 import express, { type Router } from "express";
 import { Type } from "typebox";
 import type { Gate } from "../../../dialect.ts";
+import { sourceKey } from "../../../source.ts";
 import { renderError } from "../errors.ts";
 import { type Caller, identify } from "./caller.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -80,7 +81,9 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
     const query = readQuery(req.url ?? "", declared.query ?? NO_QUERY);
     const queryFaults = checks.query(query);
     if (queryFaults.length > 0) throw queryInvalid(queryFaults);
-    const body = checks.body ? await readJson(req) : { value: undefined, digest: EMPTY_DIGEST };
+    const body = checks.body
+      ? await readJson(req, bodyBounds(declared, req, res, caller))
+      : { value: undefined, digest: EMPTY_DIGEST };
     const bodyFaults = [...(checks.body?.(body.value) ?? []), ...findNuls(body.value)];
     if (bodyFaults.length > 0) throw bodyInvalid(bodyFaults);
     const traceId = traceIdOf(res);
@@ -103,6 +106,19 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
       isReplay: false,
     };
     return keyed ? await repeatable(declared, request, keyed) : await handle(declared, request);
+  }
+
+  /** The bounds of a body; its bytes count for the caller, on public routes for the client address, until the answer is out. */
+  function bodyBounds(
+    declared: AnyRoute,
+    req: IncomingMessage,
+    res: ServerResponse,
+    { user }: Caller,
+  ) {
+    const room = deps.bodies.open(sourceKey(deps.sourceOf(req)));
+    if (user.id !== "") room.assignTo(`user:${user.id}`);
+    res.once("close", () => room.close());
+    return { bytesMax: declared.bodyBytesMax, room };
   }
 
   /** Runs a keyed POST; its replay runs again, under the same id, and finds what the first made. */
