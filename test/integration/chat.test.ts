@@ -6,6 +6,7 @@ import { createChatService } from "@headgate/chat/service";
 import { createChatStore } from "@headgate/chat/store";
 import { buildMessage } from "@headgate/chat/testing/builders";
 import { storeSuite } from "@headgate/chat/testing/store-suite";
+import { AppError } from "@headgate/kit/errors";
 import { openClient, serveRpc } from "@headgate/kit/grpc";
 import { createId } from "@headgate/kit/ids";
 import { type Kafka, openKafka, provisionTopics } from "@headgate/kit/kafka";
@@ -213,6 +214,23 @@ describe("from the log to the log", () => {
   });
 });
 
+test("the largest event that is accepted does not stop its partition: what is behind it becomes readable", async () => {
+  const world = await openWorld();
+  const channelId = createId();
+  const { largest, refused } = await publishLargest(world.publish, channelId);
+  const small = buildEvent({ channelId });
+  await world.publish([small]);
+  await world.start();
+  await eventually(async () => {
+    const listed = await world.chat.getMessages([largest.id, small.id]);
+    expect(new Set(listed.map(({ id }) => id))).toEqual(new Set([largest.id, small.id]));
+  });
+  await eventually(async () => {
+    expect((await world.announced(1)).map(({ message }) => message?.id)).toContain(small.id);
+  });
+  expect(refused).toBe("record_too_large");
+});
+
 test("reads over rpc: pages, ids, replies; and says what is wrong with a question", async () => {
   const chat = createChatService({ store: createChatStore(db) });
   const server = await serveRpc({
@@ -314,6 +332,25 @@ async function openWorld() {
       return [...list];
     });
   }
+}
+
+/** Publishes the event with the longest text that is not refused for its size, found by halving. */
+async function publishLargest(publish: (events: Event[]) => Promise<void>, channelId: string) {
+  let largest = buildEvent({ channelId });
+  let refused = "";
+  for (let fits = 0, over = 4 * 1024 * 1024; over - fits > 1; ) {
+    const middle = (fits + over) >> 1;
+    const event = buildEvent({ channelId, text: "x".repeat(middle) });
+    try {
+      await publish([event]);
+      largest = event;
+      fits = middle;
+    } catch (thrown) {
+      refused = AppError.from(thrown).reason;
+      over = middle;
+    }
+  }
+  return { largest, refused };
 }
 
 function channelOf(event: Event): string {

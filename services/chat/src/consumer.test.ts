@@ -75,6 +75,29 @@ test("no record is done that could not be announced", async () => {
   await expect(consume([buildEvent({})], context)).rejects.toBe(away);
 });
 
+test("a message whose announcement is too large stays stored and goes to the dead letter; its neighbours are announced in order", async () => {
+  const { chat } = open();
+  const announced: string[] = [];
+  const consume = createChatConsumer({
+    chat,
+    announce: async (values) => {
+      const ids = values.map(({ message }) => message?.id ?? "");
+      if (ids.includes(large.id)) {
+        throw new AppError("invalid_argument", "record_too_large", "Too large.");
+      }
+      announced.push(...ids);
+    },
+    metrics: createMetrics(),
+  });
+  const large = buildEvent({});
+  const events = [buildEvent({}), buildEvent({}), large, buildEvent({}), buildEvent({})];
+  const outcomes = await consume(events, context);
+  const tooLarge = { kind: "dead", reason: "announcement_too_large" };
+  expect(outcomes).toEqual(events.map((event) => (event === large ? tooLarge : { kind: "done" })));
+  expect(announced).toEqual(events.filter((event) => event !== large).map(({ id }) => id));
+  expect(await chat.getMessages([large.id])).toHaveLength(1);
+});
+
 test("measures how long events took to become readable, and tells their dialect to the span", async () => {
   const said: unknown[] = [];
   const events = [buildEvent({}), buildEvent({})];

@@ -114,9 +114,12 @@ export function unavailable(cause: unknown): AppError {
   });
 }
 
+/** The reason of `tooLarge`. */
+export const RECORD_TOO_LARGE = "record_too_large";
+
 /** The topic does not take a record of this size. */
 export function tooLarge(): AppError {
-  return new AppError("invalid_argument", "record_too_large", "The event is too large to be kept.");
+  return new AppError("invalid_argument", RECORD_TOO_LARGE, "The event is too large to be kept.");
 }
 
 function full(): AppError {

@@ -203,9 +203,14 @@ export function openLane<Desc extends DescMessage>(options: LaneOptions<Desc>): 
   ): Promise<void> {
     const span = spans.startBury(record, reason, parent);
     try {
-      await options.bury(record, reason);
-      metrics.buried(topic.name, group, reason);
-      withSpan(span, () => log.warn("log.record_buried", { reason, offset: record.offset }));
+      const omittedBytes = await options.bury(record, reason);
+      metrics.buried(topic.name, group, reason, omittedBytes > 0);
+      withSpan(span, () => {
+        const { offset } = record;
+        log.warn("log.record_buried", { reason, offset });
+        if (omittedBytes > 0)
+          log.error("log.dead_value_omitted", { reason, offset, omitted_bytes: omittedBytes });
+      });
     } catch (thrown) {
       span.fail(thrown);
       throw thrown;

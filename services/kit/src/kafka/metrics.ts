@@ -22,7 +22,8 @@ export type KafkaMetrics = {
   /** How long a handler took for one chunk. */
   processed(topic: string, group: string, seconds: number, error?: string): void;
   outcome(group: string, outcome: string, reason: string): void;
-  buried(topic: string, group: string, reason: string): void;
+  /** A record written to the dead-letter topic; `isCut`: without its value, which was too large for it. */
+  buried(topic: string, group: string, reason: string, isCut: boolean): void;
   skipped(topic: string): void;
   rebalanced(group: string): void;
   /** Adds a source of lag readings; the returned function takes it away. */
@@ -77,11 +78,12 @@ export function createKafkaMetrics(): KafkaMetrics {
         [OURS.outcome]: outcome,
         [OURS.reason]: reason,
       }),
-    buried: (topic, group, reason) =>
+    buried: (topic, group, reason, isCut) =>
       deadletters.add(1, {
         [ATTR.messagingDestination]: topic,
         [ATTR.messagingGroup]: group,
         [OURS.reason]: reason,
+        ...(isCut && { [OURS.outcome]: "value_omitted" }),
       }),
     skipped: (topic) =>
       consumed.add(1, { ...base(topic, "poll"), [ATTR.errorType]: "undecodable" }),

@@ -12,7 +12,7 @@ export type Entry<Value> = { readonly record: FetchedRecord; readonly value: Val
 export type SettleOptions<Value> = {
   /** Runs the handler on some of the entries, in order. */
   readonly run: (entries: readonly Entry<Value>[]) => Promise<readonly Outcome[]>;
-  /** Keeps a record in the dead letter. */
+  /** Keeps a record in the dead letter, without its value when that is too large for it. */
   readonly bury: (record: FetchedRecord, reason: string) => Promise<void>;
   /** Waits so long, or until the signal aborts. */
   readonly pause: (ms: number) => Promise<void>;
@@ -130,7 +130,10 @@ export async function settle<Value>(
     return again;
   }
 
-  /** Buries a record, however long that takes; false when it was not kept before the signal aborted. */
+  /**
+   * Buries a record, however long the broker is unavailable; false when it was not kept before the signal aborted. Size is
+   * no reason to wait: `bury` leaves a value out that is too large.
+   */
   async function kill(entry: Entry<Value>, reason: string): Promise<boolean> {
     for (let attempt = 1; attempt === 1 || !signal.aborted; attempt++) {
       try {
