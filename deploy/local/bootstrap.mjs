@@ -35,18 +35,26 @@ if (!program) {
   fail(`usage: node deploy/local/bootstrap.mjs ${Object.keys(PROGRAMS).join("|")} [arguments]`, 64);
 }
 
+if (word === "start" && rest.some((argument) => argument === "--help" || argument === "-h")) {
+  // Before anything is installed.
+  process.stdout.write(readFileSync(join(ROOT, "deploy", "local", "usage.txt"), "utf8"));
+  process.exit(0);
+}
+
 /** The child that runs now; signals go on to it. */
 let child;
-let asked = false;
+/** The signal that asked for the end; undefined until one did. */
+let asked;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
-    asked = true;
+    asked ??= signal;
     child?.kill(signal === "SIGHUP" ? "SIGTERM" : signal);
   });
 }
 watchParent();
 
 await install();
+if (asked) process.exit(exitCodeOf(asked));
 process.exit(await runProgram());
 
 /** Installs by the lockfile, unless the very same lockfile was installed before. */
@@ -74,7 +82,7 @@ async function install() {
     },
   });
   clearInterval(news);
-  if (asked) process.exit(130);
+  if (asked) process.exit(exitCodeOf(asked));
   if (code !== 0) {
     process.stderr.write(output);
     const full = output.includes("ENOSPC");
@@ -151,9 +159,14 @@ function run(command, args, { stdio, env, onOutput }) {
     child.stderr?.setEncoding("utf8").on("data", onOutput);
     child.once("error", (error) => resolve(fail(`${command} cannot be run: ${error.message}`)));
     child.once("close", (code, signal) => {
-      resolve(code ?? (signal === "SIGINT" ? 130 : signal === "SIGTERM" ? 143 : 137));
+      resolve(code ?? exitCodeOf(signal));
     });
   });
+}
+
+/** The exit code of a process that a signal ended: 128 and the number of the signal, as shells give it. */
+function exitCodeOf(signal) {
+  return signal === "SIGINT" ? 130 : signal === "SIGKILL" ? 137 : 143;
 }
 
 /** npm that is killed outright leaves us without a parent: then everything is stopped, as if asked. */

@@ -1,22 +1,24 @@
-/** The demo: a team with a channel, a person and a hook of each dialect, made once through the front door. */
-
-import { readFile, rename, writeFile } from "node:fs/promises";
+/** The demo: a team with a channel, a person and a hook of each dialect, made through the front door. */
 import { dirname, join } from "node:path";
-import { type Call, createCaller, expectBody, readText } from "./api.ts";
-import { LocalFault } from "./fault.ts";
+import { type Call, type CallerOf, createCallers, expectBody } from "./api.ts";
+import { type Admin, checkAdmin } from "./demo/admin.ts";
+import { type Earlier, readEarlier } from "./demo/earlier.ts";
+import { DIALECTS, findOrMakeHook, type Hook, moveUrl } from "./demo/hooks.ts";
+import { findOrMake, type Place, readPersonToken } from "./demo/places.ts";
+import { writeSecretJson } from "./files.ts";
 import type { PartAddresses } from "./parts.ts";
-import type { Secrets } from "./secrets.ts";
+import { type Secrets, writeSecrets } from "./secrets.ts";
 
 const TEAM = { name: "demo", display_name: "Demo" };
 const CHANNEL = { name: "alerts", display_name: "Town of alerts" };
 const PERSON = { name: "sam", display_name: "Sam" };
 
-/** The dialects that have a hook, all into the one channel. */
-const DIALECTS = ["headgate", "mattermost", "monotree"] as const;
+type Named = { readonly id: string; readonly name: string };
 
-type Named = { id: string; name: string };
-
-/** What `demo.json` holds, for scripts and tests. Keys are added as services come, and not renamed. */
+/**
+ * What `demo.json` holds, for scripts and tests. All keys are always there; a text is empty where the thing does not
+ * exist or may not be shown any more. Keys are added as services come, and not renamed.
+ */
 export type Demo = {
   readonly url: string;
   readonly admin: { readonly name: string; readonly password: string; readonly token: string };
@@ -27,13 +29,21 @@ export type Demo = {
   readonly parts: { readonly kafka: string; readonly postgres: string; readonly redis: string };
 };
 
-/** The demo of an earlier run, and the ids of its hooks, which are kept in a file of their own to find them again. */
-type Known = { readonly demo: Partial<Demo>; readonly hookIds: Partial<Record<string, string>> };
+/** The demo as it is now. */
+export type SeededDemo = {
+  readonly demo: Demo;
+  /** Whether team, channel, person and hooks were looked at; false when no admin's token is known. */
+  readonly isChecked: boolean;
+  /** One line for each thing that is not as the first start made it. */
+  readonly notes: readonly string[];
+};
+
+const NOTHING: Named = { id: "", name: "" };
 
 /**
- * Makes what is missing of the demo and writes it to `file` (mode 0600); what is there already is used again.
+ * Finds the demo again, makes what is missing and can be made, and writes it to `file` (mode 0600). Never fails for what
+ * people did to the demo or the admin, nor for what the API refuses: that is left out, with a line in `notes`.
  * @param local where the gateway is reached from here @param publicUrl the address that hooks are shown with
- * @throws LocalFault when the API refuses
  */
 export async function seedDemo(options: {
   readonly file: string;
@@ -41,165 +51,203 @@ export async function seedDemo(options: {
   readonly publicUrl: string;
   readonly secrets: Secrets;
   readonly parts: PartAddresses;
-}): Promise<Demo> {
+}): Promise<SeededDemo> {
   const { file, local, publicUrl, secrets, parts } = options;
-  const idsFile = join(dirname(file), "demo-hooks.json");
-  const known: Known = {
-    demo: await readJson<Demo>(file),
-    hookIds: await readJson<Record<string, string>>(idsFile),
-  };
-  const call = createCaller(local, secrets.adminToken);
-  await checkAdmin(call);
-  const team = await findOrMake(call, { list: "/teams?limit=200", path: "/teams", form: TEAM });
-  const channel = await findOrMake(call, {
-    list: `/channels?limit=200&team_id=${team.id}`,
-    path: "/channels",
-    form: { ...CHANNEL, team_id: team.id },
-  });
-  const person = await findOrMake(call, {
-    list: `/users?limit=200&team_id=${team.id}`,
-    path: "/users",
-    form: { ...PERSON, team_id: team.id, password: secrets.personPassword },
-  });
-  await reviveUser(call, person);
-  const member = { user_id: person.id };
-  expectBody(await call("POST", `/channels/${channel.id}/members`, member), "joining the channel");
-  const token = await readPersonToken({ local, known, person, password: secrets.personPassword });
-
-  const hooks: Record<string, string> = {};
-  const hookIds: Record<string, string> = {};
-  for (const dialect of DIALECTS) {
-    const hook =
-      (await findHook(call, { known, dialect, channel, publicUrl })) ??
-      (await makeHook(call, { dialect, channel }));
-    hooks[dialect] = hook.url;
-    hookIds[dialect] = hook.id;
-  }
+  const folder = dirname(file);
+  const idsFile = join(folder, "demo-hooks.json");
+  const earlier = await readEarlier(file, idsFile);
+  const callerOf = createCallers(local);
+  const notes: string[] = [];
+  const admin = await attempt(notes, "the admin could not be checked", () =>
+    checkAdmin(callerOf, secrets, notes),
+  );
+  const content = admin?.token
+    ? await seedContent({
+        ...{ callerOf, earlier, publicUrl, secrets, notes },
+        call: callerOf(admin.token),
+      })
+    : keepContent(earlier, publicUrl);
   const demo: Demo = {
     url: publicUrl,
-    admin: {
-      name: secrets.adminName,
-      password: secrets.adminPassword,
-      token: secrets.adminToken,
-    },
-    team,
-    channel,
-    person: { ...person, token },
-    hooks: hooks as Demo["hooks"], // the loop above filled every dialect
+    admin: renderAdmin(secrets, admin),
+    ...content.demo,
     parts: {
       kafka: parts.kafkaBrokers.join(","),
       postgres: parts.databaseUrl,
       redis: parts.redisUrl,
     },
   };
-  await writeFile(idsFile, `${JSON.stringify(hookIds, null, 2)}\n`, { mode: 0o600 });
-  await writeFile(`${file}.new`, `${JSON.stringify(demo, null, 2)}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
-  return demo;
+  await attempt(notes, "demo.json could not be written", async () => {
+    if (admin?.isNewToken) await writeSecrets(folder, { ...secrets, adminToken: demo.admin.token });
+    await writeSecretJson(idsFile, content.hookIds);
+    await writeSecretJson(file, demo);
+  });
+  return { demo, isChecked: admin?.token !== undefined, notes };
 }
 
-async function checkAdmin(call: Call): Promise<void> {
-  const me = await call("GET", "/me");
-  if (me.status === 401) {
-    throw new LocalFault(
-      "the database has users already, and the admin of this data folder is not among them: give another DATABASE_URL, or the secrets.json that belongs to it",
-    );
-  }
-  expectBody(me, "asking who the admin is");
+function renderAdmin({ adminName: name }: Secrets, admin: Admin | undefined): Demo["admin"] {
+  return { name, password: admin?.password ?? "", token: admin?.token ?? "" };
 }
 
-async function findOrMake(
-  call: Call,
-  {
-    list,
-    path,
-    form,
-  }: { list: string; path: string; form: { name: string } & Record<string, string> },
-): Promise<Named> {
-  const page = expectBody(await call("GET", list), `listing ${path}`);
-  const rows = Array.isArray(page.data) ? page.data : [];
-  const found = rows.find((row) => row.name === form.name);
-  const made = found ?? expectBody(await call("POST", path, form), `making ${form.name}`);
-  return { id: readText(made, "id"), name: readText(made, "name") };
-}
+type Content = {
+  readonly demo: Pick<Demo, "team" | "channel" | "person" | "hooks">;
+  readonly hookIds: Readonly<Record<string, string>>;
+};
 
-/** Somebody may have tried out on the demo's person what deactivating does. */
-async function reviveUser(call: Call, { id }: Named): Promise<void> {
-  const user = expectBody(await call("GET", `/users/${id}`), "asking for the demo's person");
-  if (user.deactivated_at === null) return;
-  expectBody(
-    await call("PATCH", `/users/${id}`, { is_active: true }),
-    "reviving the demo's person",
-  );
-}
-
-/** The token of an earlier run while it is good; else a new one, made by the person. */
-async function readPersonToken(options: {
-  local: string;
-  known: Known;
-  person: Named;
-  password: string;
-}): Promise<string> {
-  const { local, known, person, password } = options;
-  const old = known.demo.person?.token;
-  if (old) {
-    const me = await createCaller(local, old)("GET", "/me");
-    if (me.status === 200 && me.body?.id === person.id) return old;
-  }
-  const login = { name: person.name, password };
-  const session = expectBody(
-    await createCaller(local)("POST", "/sessions", login),
-    "logging in the demo's person",
-  );
-  const call = createCaller(local, readText(session, "token"));
-  const token = readText(
-    expectBody(await call("POST", "/tokens", { name: "demo" }), "making a token"),
-    "token",
-  );
-  await call("DELETE", "/sessions/current");
-  return token;
-}
-
-type Hook = { readonly id: string; readonly url: string };
-
-/** The hook of an earlier run while it is active; its address follows the public one. */
-async function findHook(
-  call: Call,
-  options: { known: Known; dialect: string; channel: Named; publicUrl: string },
-): Promise<Hook | undefined> {
-  const { known, dialect, channel, publicUrl } = options;
-  const oldUrl = known.demo.url;
-  const id = known.hookIds[dialect];
-  const old = Object.entries(known.demo.hooks ?? {}).find(([name]) => name === dialect)?.[1];
-  if (!id || !old || !oldUrl || !old.startsWith(oldUrl)) return undefined;
-  const { status, body } = await call("GET", `/incoming-hooks/${id}`);
-  const target = body?.target as { channel_id?: string } | undefined; // checked member by member
-  const same = body?.state === "active" && target?.channel_id === channel.id;
-  return status === 200 && same ? { id, url: publicUrl + old.slice(oldUrl.length) } : undefined;
-}
-
-async function makeHook(
-  call: Call,
-  { dialect, channel }: { dialect: string; channel: Named },
-): Promise<Hook> {
-  const form = {
-    dialect,
-    action: "chat_message",
-    target: { channel_id: channel.id },
-    name: `Demo ${dialect}`,
+/** What an earlier run knew, unchecked: its URLs are shown nowhere else. */
+function keepContent(earlier: Earlier, publicUrl: string): Content {
+  const keep = (id: string | undefined, name: string): Named => ({ id: id ?? "", name });
+  const { names } = earlier;
+  const person = keep(earlier.personId, names.person);
+  return {
+    demo: {
+      team: keep(earlier.teamId, names.team),
+      channel: keep(earlier.channelId, names.channel),
+      person: { ...person, token: earlier.personToken ?? "" },
+      hooks: mapDialects((dialect) => moveUrl(earlier, dialect, publicUrl) ?? ""),
+    },
+    hookIds: earlier.hookIds,
   };
-  const hook = expectBody(
-    await call("POST", "/incoming-hooks", form),
-    `making the ${dialect} hook`,
-  );
-  return { id: readText(hook, "id"), url: readText(hook, "url") };
 }
 
-/** What a file of an earlier run holds; nothing where it is missing or damaged. */
-async function readJson<T extends object>(file: string): Promise<Partial<T>> {
+/** What the steps of the demo share. */
+type Tools = {
+  readonly callerOf: CallerOf;
+  /** Calls as the admin. */
+  readonly call: Call;
+  readonly earlier: Earlier;
+  readonly publicUrl: string;
+  readonly secrets: Secrets;
+  readonly notes: string[];
+};
+
+async function seedContent(tools: Tools): Promise<Content> {
+  const { earlier, notes } = tools;
+  const team = await seedPlace(tools, "team", {
+    earlierId: earlier.teamId,
+    path: "/teams",
+    form: TEAM,
+  });
+  if (!earlier.isThere && team?.isNew === false) {
+    notes.push("demo.json was missing or damaged: it is written anew");
+  }
+  const [channel, person] =
+    team && !team.isEnded ? await seedTeam(tools, team) : [undefined, undefined];
+  const token = person && (await seedPersonToken(tools, person));
+  if (channel && person) await joinChannel(tools, channel, person);
+  const hooks = channel ? await seedHooks(tools, channel) : {};
+  return {
+    demo: {
+      team: toNamed(team),
+      channel: toNamed(channel),
+      person: { ...toNamed(person), token: token ?? "" },
+      hooks: mapDialects((dialect) => hooks[dialect]?.url ?? ""),
+    },
+    hookIds: Object.fromEntries(Object.entries(hooks).map(([dialect, { id }]) => [dialect, id])),
+  };
+}
+
+/** Its channel and its person; the latter is looked for among the members of the team only. */
+function seedTeam(tools: Tools, team: Place) {
+  const { earlier, secrets } = tools;
+  return Promise.all([
+    seedPlace(tools, "channel", {
+      earlierId: earlier.channelId,
+      path: "/channels",
+      list: `/channels?team_id=${team.id}`,
+      form: { ...CHANNEL, team_id: team.id },
+      isRight: (row) => row.team_id === team.id,
+    }),
+    seedPlace(tools, "person", {
+      earlierId: earlier.personId,
+      path: "/users",
+      list: `/users?team_id=${team.id}`,
+      form: { ...PERSON, team_id: team.id, password: secrets.personPassword },
+    }),
+  ]);
+}
+
+/** Finds or makes one of them, and says what is different about it. */
+async function seedPlace(
+  { call, earlier, notes }: Tools,
+  what: string,
+  wanted: Parameters<typeof findOrMake>[1],
+): Promise<Place | undefined> {
+  const place = await attempt(notes, `there is no demo ${what}`, () => findOrMake(call, wanted));
+  if (place?.isNew && earlier.isThere) {
+    notes.push(`the demo ${what} of demo.json does not exist here: "${place.name}" was made`);
+  }
+  if (place?.isEnded && what === "team") notes.push("the demo team is archived: there is no demo");
+  if (place?.isEnded && what === "channel") {
+    notes.push(`the demo channel "${place.name}" is archived: there are no demo hooks`);
+  }
+  return place;
+}
+
+function seedPersonToken(
+  { callerOf, earlier, secrets, notes }: Tools,
+  person: Place,
+): Promise<string | undefined> {
+  const password = secrets.personPassword;
+  return attempt(notes, "there is no token of the demo person", () =>
+    readPersonToken(callerOf, { earlier, person, password, notes }),
+  );
+}
+
+/** Once: people who left the channel, or were taken out of it, are not put back. */
+async function joinChannel(
+  { call, earlier, notes }: Tools,
+  channel: Place,
+  person: Place,
+): Promise<void> {
+  const wasIn = earlier.channelId === channel.id && earlier.personId === person.id;
+  if (wasIn || channel.isEnded || person.isEnded) return;
+  const path = `/channels/${channel.id}/members`;
+  await attempt(notes, "the demo person is not in the demo channel", async () =>
+    expectBody(await call("POST", path, { user_id: person.id }), "joining it"),
+  );
+}
+
+async function seedHooks(
+  { call, earlier, publicUrl, notes }: Tools,
+  channel: Place,
+): Promise<Record<string, Hook>> {
+  if (channel.isEnded) return {};
+  const options = { earlier, channelId: channel.id, publicUrl };
+  const tasks = DIALECTS.map((dialect) => {
+    const own: string[] = []; // the lines stay in the order of the dialects
+    const hook = attempt(own, `there is no demo ${dialect} hook`, () =>
+      findOrMakeHook(call, { ...options, dialect, notes: own }),
+    );
+    return hook.then((found) => ({ dialect, found, own }));
+  });
+  const hooks: Record<string, Hook> = {};
+  for (const { dialect, found, own } of await Promise.all(tasks)) {
+    if (found) hooks[dialect] = found;
+    notes.push(...own);
+  }
+  return hooks;
+}
+
+function toNamed(place: Place | undefined): Named {
+  return place ? { id: place.id, name: place.name } : NOTHING;
+}
+
+function mapDialects(render: (dialect: string) => string): Demo["hooks"] {
+  const entries = DIALECTS.map((dialect) => [dialect, render(dialect)] as const);
+  return Object.fromEntries(entries) as Demo["hooks"]; // every dialect has an entry
+}
+
+/** Runs a step; what it throws becomes a line: the demo stops nothing. */
+async function attempt<T>(
+  notes: string[],
+  what: string,
+  step: () => Promise<T>,
+): Promise<T | undefined> {
   try {
-    return JSON.parse(await readFile(file, "utf8"));
-  } catch {
-    return {};
+    return await step();
+  } catch (thrown) {
+    notes.push(`${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    return undefined;
   }
 }

@@ -3,8 +3,9 @@
  * by KAFKA_BROKERS, DATABASE_URL and REDIS_URL as they are, the others as local processes.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readIfThere } from "./files.ts";
 import { lockFolder } from "./lock.ts";
 import { prepareKafka } from "./parts/kafka.ts";
 import type { LocalPart, PartPlace } from "./parts/part.ts";
@@ -111,7 +112,7 @@ async function settleAll<const T extends readonly unknown[]>(
 /** The password of the local database and Redis: made once per data folder, readable by its owner alone. */
 async function readPassword(dataDir: string): Promise<string> {
   const file = join(dataDir, "parts-password");
-  const known = (await readFile(file, "utf8").catch(() => "")).trim();
+  const known = (await readIfThere(file))?.trim() ?? "";
   if (/^[0-9a-f]{32}$/.test(known)) return known;
   const fresh = randomBytes(16).toString("hex");
   await writeFile(file, fresh, { mode: 0o600 });

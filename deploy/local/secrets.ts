@@ -1,8 +1,8 @@
 /** The secrets of a local system: made once, kept in a file that only its owner may read. */
 import { randomBytes } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LocalFault } from "./fault.ts";
+import { readIfThere, writeSecretJson } from "./files.ts";
 
 /** What the first run makes up. */
 export type Secrets = {
@@ -18,17 +18,33 @@ export type Secrets = {
 /** Reads the secrets of a data folder, or makes them. @throws LocalFault when the file is there but damaged */
 export async function readSecrets(dataDir: string): Promise<Secrets> {
   const file = join(dataDir, "secrets.json");
-  const text = await readFile(file, "utf8").catch(() => undefined);
+  const text = await readIfThere(file);
   if (text !== undefined) return parse(text, file);
   const secrets: Secrets = {
     adminName: "admin",
-    adminPassword: randomBytes(12).toString("base64url"),
-    adminToken: `hg_${randomBytes(32).toString("base64url")}`,
+    ...makeAdmin(),
     secretKey: randomBytes(32).toString("base64"),
     personPassword: randomBytes(12).toString("base64url"),
   };
-  await writeFile(file, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+  await writeSecrets(dataDir, secrets);
   return secrets;
+}
+
+/** The same with a new password and a new token of the admin; nothing is written. */
+export function renewAdmin(secrets: Secrets): Secrets {
+  return { ...secrets, ...makeAdmin() };
+}
+
+function makeAdmin(): Pick<Secrets, "adminPassword" | "adminToken"> {
+  return {
+    adminPassword: randomBytes(12).toString("base64url"),
+    adminToken: `hg_${randomBytes(32).toString("base64url")}`,
+  };
+}
+
+/** Replaces the secrets of a data folder: all of them or none. */
+export async function writeSecrets(dataDir: string, secrets: Secrets): Promise<void> {
+  await writeSecretJson(join(dataDir, "secrets.json"), secrets);
 }
 
 function parse(text: string, file: string): Secrets {

@@ -27,6 +27,8 @@ export type ServiceContext = {
   readonly parts: PartAddresses;
   readonly ports: Readonly<Record<(typeof SERVICE_PORTS)[number], number>>;
   readonly secrets: Secrets;
+  /** The registry makes the admin of the secrets an active system admin, whatever was done to the account. */
+  readonly recoverAdmin: boolean;
   readonly host: string;
   readonly port: number;
   readonly publicUrl: string;
@@ -101,6 +103,7 @@ function settingsOf(name: ServiceName, context: ServiceContext): Record<string, 
         HEADGATE_ADMIN_NAME: secrets.adminName,
         HEADGATE_ADMIN_PASSWORD: secrets.adminPassword,
         HEADGATE_ADMIN_TOKEN: secrets.adminToken,
+        HEADGATE_ADMIN_RECOVER: String(context.recoverAdmin),
       };
     case "rate-limiter":
       return { REDIS_URL: parts.redisUrl, HEADGATE_GRPC_PORT: String(ports["rate-limiter-rpc"]) };

@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { ConfigError } from "@headgate/kit/env";
 import { expect, test } from "vitest";
-import { readSettings } from "./settings.ts";
+import { ROOT } from "./root.ts";
+import { readSettings, SETTING_NAMES } from "./settings.ts";
 
 test("says every fault at once, an unknown name among them", () => {
   const read = () => readSettings({ HEADGATE_PORT: "high", HEADGATE_PROT: "8065", OTHER: "x" });
@@ -16,4 +19,10 @@ test("hands the gateway its settings as they were given, and only those", () => 
   expect(settings.gatewayEnv).toEqual({ HEADGATE_MATTERMOST_ICON_OVERRIDE: "false" });
   expect(settings.publicUrl).toBe("https://alerts.example");
   expect(settings.port).toBe(8065);
+});
+
+test.each(["README.md", "deploy/local/usage.txt"])("%s names every setting", (file) => {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  const names = [...SETTING_NAMES, "KAFKA_BROKERS", "DATABASE_URL", "REDIS_URL", "OTEL_*"];
+  expect(names.filter((name) => !text.includes(name))).toEqual([]);
 });

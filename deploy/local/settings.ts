@@ -12,27 +12,32 @@ const GATEWAY_SETTINGS = [
   "HEADGATE_TRUSTED_PROXIES",
 ] as const;
 
-/** What a run was told. */
+const fields = {
+  /** Port of the front door. */
+  HEADGATE_PORT: integer({ min: 1, max: 65_535, fallback: 8065 }),
+  /** Address the front door listens on; everything else listens on 127.0.0.1. */
+  HEADGATE_HOST: text("127.0.0.1"),
+  /** Folder for data, logs and demo.json; relative ones are of the project root. */
+  HEADGATE_DATA: text(".headgate"),
+  /** Absolute address that senders use. Default: the local one. */
+  HEADGATE_PUBLIC_URL: optional(url(["http:", "https:"])),
+  /** Least severity in the services' logs. */
+  HEADGATE_LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
+  HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: optional(flag(true)),
+  HEADGATE_MATTERMOST_USERNAME_OVERRIDE: optional(flag(true)),
+  HEADGATE_MATTERMOST_ICON_OVERRIDE: optional(flag(true)),
+  HEADGATE_TRUSTED_PROXIES: optional(text()),
+};
+
+/** Names of all settings of `npm start` that begin with HEADGATE_; each is in usage.txt and in the README. */
+export const SETTING_NAMES: readonly string[] = Object.keys(fields);
+
+/** The settings of a run. */
 export type Settings = ReturnType<typeof readSettings>;
 
 /** Reads the environment. @throws ConfigError with all faults at once, an unknown HEADGATE_* name among them */
 export function readSettings(env: Readonly<Record<string, string | undefined>>) {
-  const read = readEnv(env, {
-    /** Port of the front door. */
-    HEADGATE_PORT: integer({ min: 1, max: 65_535, fallback: 8065 }),
-    /** Address the front door listens on; everything else listens on 127.0.0.1. */
-    HEADGATE_HOST: text("127.0.0.1"),
-    /** Folder for data, logs and demo.json; relative ones are of the project root. */
-    HEADGATE_DATA: text(".headgate"),
-    /** Absolute address that senders use. Default: the local one. */
-    HEADGATE_PUBLIC_URL: optional(url(["http:", "https:"])),
-    /** Least severity in the services' logs. */
-    HEADGATE_LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
-    HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: optional(flag(true)),
-    HEADGATE_MATTERMOST_USERNAME_OVERRIDE: optional(flag(true)),
-    HEADGATE_MATTERMOST_ICON_OVERRIDE: optional(flag(true)),
-    HEADGATE_TRUSTED_PROXIES: optional(text()),
-  });
+  const read = readEnv(env, fields);
   const gateway = GATEWAY_SETTINGS.map((name) => [name, env[name]?.trim() ?? ""] as const);
   return Object.freeze({
     port: read.HEADGATE_PORT,

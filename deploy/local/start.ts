@@ -1,37 +1,47 @@
 /** `npm start`: the whole system in the foreground, until Ctrl-C or SIGTERM. */
 import { ConfigError, EXIT_CONFIG } from "@headgate/kit/env";
 import { stopSignal } from "@headgate/kit/lifecycle";
+import { readArguments } from "./arguments.ts";
 import { explain } from "./fault.ts";
 import { readSettings } from "./settings.ts";
-import { type System, startSystem } from "./system.ts";
+import { startSystem } from "./system.ts";
+import { renderWelcome } from "./welcome.ts";
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 const printError = (text: string) => process.stderr.write(text);
-/** Whoever reads our output may go away; that is no reason to leave processes behind. */
+/** The reader of our output may end; that is no reason to leave processes behind. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
+/** Exit codes of a start that a signal ended, as shells give them: 128 and the number of the signal. */
+const EXIT_SIGNALLED: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
+
 const stopping = new AbortController();
-const stopped = Promise.race([stopSignal(), parentGone()]).then((why) => {
+const stopped = Promise.race([stopSignal(), parentEnded()]).then((why) => {
   print(`stopping (${why})`);
   stopping.abort(why);
+  return why;
 });
 
 try {
+  const { recoverAdmin } = readArguments(process.argv.slice(2));
   const settings = readSettings(process.env);
   {
     await using system = await startSystem({
       ...settings,
+      recoverAdmin,
       env: process.env,
       report: print,
       signal: stopping.signal,
     });
-    printWelcome(system);
+    for (const line of renderWelcome(system)) print(line);
     await stopped;
   }
   print("stopped");
 } catch (error) {
-  if (stopping.signal.aborted) print("stopped before it was ready");
-  else process.exitCode = refuse(error);
+  if (stopping.signal.aborted) {
+    print("stopped before it was ready");
+    process.exitCode = EXIT_SIGNALLED[await stopped] ?? 1;
+  } else process.exitCode = refuse(error);
 }
 process.exit();
 
@@ -41,21 +51,9 @@ function refuse(error: unknown): number {
   return EXIT_CONFIG;
 }
 
-function printWelcome({ publicUrl, demo }: System): void {
-  print("");
-  print(`Headgate   ${publicUrl}   (API: ${publicUrl}/api/headgate/v1/openapi.json)`);
-  print(`admin      ${demo.admin.name}   password ${demo.admin.password}`);
-  print("try        ");
-  print(
-    `curl -d '{"text":"disk 91% on db-3"}' -H 'content-type: application/json' ${demo.hooks.headgate}`,
-  );
-  print("");
-  print(`ready ${publicUrl}`);
-}
-
 /** Resolves when the process that started us ends without a word: the channel to it closes. */
-function parentGone(): Promise<string> {
+function parentEnded(): Promise<string> {
   if (!process.channel) return new Promise(() => {});
   process.channel.unref();
-  return new Promise((resolve) => process.once("disconnect", () => resolve("its parent is gone")));
+  return new Promise((resolve) => process.once("disconnect", () => resolve("its parent ended")));
 }

@@ -3,13 +3,13 @@ import { appendFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createLog } from "@headgate/kit/log";
-import { type Demo, seedDemo } from "./demo.ts";
+import { type SeededDemo, seedDemo } from "./demo.ts";
 import { describeFullDisk } from "./disk.ts";
 import { LocalFault } from "./fault.ts";
 import { openParts, type Parts } from "./parts.ts";
 import { claimPorts, isPortFree } from "./ports.ts";
 import { prepareParts } from "./prepare.ts";
-import { readSecrets } from "./secrets.ts";
+import { readSecrets, renewAdmin, writeSecrets } from "./secrets.ts";
 import { describeService, SERVICE_NAMES, SERVICE_PORTS, type ServiceName } from "./services.ts";
 import { type Supervised, supervise } from "./supervise.ts";
 
@@ -33,6 +33,8 @@ export type SystemOptions = {
   readonly serviceEnv?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
   /** Nothing needs to survive a crash of the machine: faster. Default false. */
   readonly throwaway?: boolean;
+  /** The admin gets a new password and token and is an active system admin again. Default false. */
+  readonly recoverAdmin?: boolean;
   /** Gets lines for people. Default: nobody. */
   readonly report?: (line: string) => void;
   /** Ends the starting; what was started is stopped. */
@@ -40,19 +42,19 @@ export type SystemOptions = {
 };
 
 /** A running system. Disposing stops it in order: gateway, other services, Kafka, PostgreSQL, Redis. */
-export type System = AsyncDisposable & {
-  /** The front door as reached from here, without trailing slash. */
-  readonly url: string;
-  readonly publicUrl: string;
-  readonly demo: Demo;
-  readonly dataDir: string;
-  readonly logFolder: string;
-  readonly parts: Parts;
-  /** To kill, stop and start each service as a fault would. A killed one comes back by itself. */
-  readonly services: Readonly<Record<ServiceName, Supervised>>;
-  /** `http://127.0.0.1:<port>` with /metrics and /readyz of each service. */
-  readonly opsUrls: Readonly<Record<ServiceName, string>>;
-};
+export type System = AsyncDisposable &
+  SeededDemo & {
+    /** The front door as reached from here, without trailing slash. */
+    readonly url: string;
+    readonly publicUrl: string;
+    readonly dataDir: string;
+    readonly logFolder: string;
+    readonly parts: Parts;
+    /** To kill, stop and start each service as a fault would. A killed one comes back by itself. */
+    readonly services: Readonly<Record<ServiceName, Supervised>>;
+    /** `http://127.0.0.1:<port>` with /metrics and /readyz of each service. */
+    readonly opsUrls: Readonly<Record<ServiceName, string>>;
+  };
 
 /** Bytes that must be free to begin: Kafka alone reserves tens of MB for its first segments' indexes. */
 const FREE_BYTES_MIN = 300 * 1024 * 1024;
@@ -72,7 +74,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   await using scope = new AsyncDisposableStack();
   const throwaway = options.throwaway ?? false;
   const parts = scope.use(await openParts({ dataDir, env, report, throwaway, signal }));
-  const secrets = await readSecrets(dataDir);
+  const { recoverAdmin = false } = options;
+  const known = await readSecrets(dataDir);
+  const secrets = recoverAdmin ? renewAdmin(known) : known;
   const ports = await claimPorts(join(dataDir, "ports.json"), [...SERVICE_PORTS, "gateway"]);
   const port = options.port || ports.gateway;
   const url = `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${port}`;
@@ -85,7 +89,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   signal?.throwIfAborted();
 
   const context = {
-    ...{ parts, ports, secrets, host, port, publicUrl, logFolder, env },
+    ...{ parts, ports, secrets, recoverAdmin, host, port, publicUrl, logFolder, env },
     logLevel: options.logLevel ?? "info",
     gatewayEnv: options.gatewayEnv ?? {},
     serviceEnv: options.serviceEnv ?? {},
@@ -100,13 +104,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   });
   report(`starting ${SERVICE_NAMES.join(", ")}`);
   await settleAll(SERVICE_NAMES.map((name) => services[name].start()));
+  if (recoverAdmin) await writeSecrets(dataDir, secrets); // the registry has taken them
   const file = join(dataDir, "demo.json");
-  const demo = await seedDemo({ file, local: url, publicUrl, secrets, parts });
+  const seeded = await seedDemo({ file, local: url, publicUrl, secrets, parts });
   signal?.throwIfAborted();
 
   const open = scope.move();
   return {
-    ...{ url, publicUrl, demo, dataDir, logFolder, parts, services },
+    ...{ url, publicUrl, dataDir, logFolder, parts, services, ...seeded },
     opsUrls: mapServices((name) => `http://127.0.0.1:${ports[`${name}-ops`]}`),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
