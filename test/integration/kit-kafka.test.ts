@@ -523,7 +523,7 @@ describe("when the broker is away", () => {
     await follower.caughtUp;
     await broker.freeze();
     const failure = await publish([buildEvent()]).then(() => undefined, AppError.from);
-    expect(failure?.reason).toBe("log_unavailable"); // nobody else ends it: the broker stays frozen
+    expect(failure?.reason).toBe("log_unsure"); // nothing else ends it: the broker stays frozen
     broker.thaw();
     const event = buildEvent();
     await eventually(() => publish([event]));

@@ -63,7 +63,7 @@ export function openBooks(targets: readonly Target[]): Books {
       acceptedAt.push(endedAt);
       return;
     }
-    if (outcome === "lost" || body.includes("log_unavailable")) entry.fate = "unknown";
+    if (outcome === "lost" || body.includes("log_unsure")) entry.fate = "unknown";
     else if (entry.fate !== "unknown") entry.fate = outcome === "unsent" ? "unsent" : "refused";
     if (entry.keyed) again.push(entry);
   }

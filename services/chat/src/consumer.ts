@@ -45,7 +45,7 @@ export function createChatConsumer(deps: {
   ): Promise<readonly Message[]> {
     if (messages.length === 0) return messages;
     try {
-      await deps.announce(messages.map(announcement), { trace });
+      await deps.announce(messages.map(announcement), { trace, atomic: false });
       return [];
     } catch (thrown) {
       if (AppError.from(thrown).reason !== "record_too_large") throw thrown;

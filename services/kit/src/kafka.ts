@@ -45,7 +45,12 @@ export async function openKafka(options: KafkaOptions): Promise<Kafka> {
   let opened = 0;
   return {
     publisher: (topic) => createPublisher(producer, topic, clientId),
-    publishRaw: (records) => producer.publish(prepareRaw(records), DEFAULT_SIZES),
+    async publishRaw(records) {
+      const byTopic = Map.groupBy(prepareRaw(records), ({ topic }) => topic);
+      const sent = [...byTopic.values()].map((own) => producer.publish(own, DEFAULT_SIZES, false));
+      await Promise.allSettled(sent); // so that nothing is under way after a throw
+      await Promise.all(sent);
+    },
     async consume(topic, group, handler, bounds = {}) {
       const name = String(++opened);
       return openConsumer({

@@ -1,24 +1,29 @@
-/** Publishes that are not answered yet: how much they hold, and how each ends, once. */
-import { AppError } from "../errors.ts";
+/** Publishes that are not answered yet: how much they hold, what is known of them, and how each ends, once. */
+import type { AppError } from "../errors.ts";
 import { recordBytes } from "./batch.ts";
+import { full, recordTooLarge, unavailable, unsure } from "./publish-errors.ts";
 import type { Prepared } from "./record.ts";
 import type { TopicSizes } from "./types.ts";
 
-/** One publish: done when every record of it is, failed when the first is. */
+/** One publish: done when every record of it is acknowledged, failed when the first is given up. */
 export type Call = {
-  readonly settled: boolean;
-  /** ms since 1970. */
+  settled: boolean;
+  /** Whether its records of one partition must be kept together. */
+  readonly atomic: boolean;
+  /** In ms of `performance.now()`. */
   readonly deadline: number;
-  /** One more record of it is kept. */
-  acknowledge(): void;
-  /** Ends it; a second time changes nothing. */
-  reject(error: Error): void;
+  readonly count: number;
+  readonly bytes: number;
+  /** Records that are not acknowledged. */
+  left: number;
+  /** Records that a broker has, or may have: acknowledged, on the wire, or sent without an answer. */
+  exposed: number;
+  readonly resolve: () => void;
+  readonly reject: (error: AppError) => void;
 };
 
 /** All calls of a producer, within bounds. */
 export type Calls = {
-  /** Whether nothing is unanswered. */
-  readonly isEmpty: boolean;
   /** Resolves when nothing is unanswered. */
   whenEmpty(): Promise<void>;
   /**
@@ -28,8 +33,19 @@ export type Calls = {
   open(
     records: readonly Prepared[],
     sizes: TopicSizes,
+    atomic: boolean,
     enqueue: (call: Call) => void,
   ): Promise<void>;
+  /** `count` more of its records are kept. */
+  acknowledge(call: Call, count: number): void;
+  /**
+   * Ends a call whose records were not acknowledged: `log_unsure` when a broker may have one of them, else
+   * `log_unavailable`. Ending a second time changes nothing.
+   * @returns the reason
+   */
+  fail(call: Call, cause: unknown): string;
+  /** Ends a call with the error; an atomic one as `fail` does when a broker may have a record of it. */
+  refuse(call: Call, error: AppError): string;
 };
 
 /** No calls yet. `timeoutMs` is how long each may take. */
@@ -43,25 +59,33 @@ export function createCalls(bounds: {
   let onEmpty: (() => void)[] = [];
 
   return {
-    get isEmpty() {
-      return heldRecords === 0;
-    },
     async whenEmpty() {
       if (heldRecords > 0) await new Promise<void>((resolve) => onEmpty.push(resolve));
     },
     open,
+    acknowledge(call, count) {
+      call.left -= count;
+      if (call.left === 0 && end(call)) call.resolve();
+    },
+    fail(call, cause) {
+      return reject(call, call.exposed > 0 ? unsure(cause) : unavailable(cause));
+    },
+    refuse(call, error) {
+      return reject(call, call.atomic && call.exposed > 0 ? unsure(error) : error);
+    },
   };
 
   function open(
     records: readonly Prepared[],
     sizes: TopicSizes,
+    atomic: boolean,
     enqueue: (call: Call) => void,
   ): Promise<void> {
     const count = records.length;
     let bytes = 0;
     for (const record of records) {
       const size = recordBytes(record);
-      if (size > sizes.recordBytesMax) return Promise.reject(tooLarge());
+      if (size > sizes.recordBytesMax) return Promise.reject(recordTooLarge());
       bytes += size;
     }
     if (
@@ -73,57 +97,35 @@ export function createCalls(bounds: {
     heldRecords += count;
     heldBytes += bytes;
     return new Promise((resolve, reject) => {
-      let left = count;
-      let settled = false;
+      const deadline = performance.now() + bounds.timeoutMs;
       enqueue({
-        get settled() {
-          return settled;
-        },
-        deadline: Date.now() + bounds.timeoutMs,
-        acknowledge() {
-          if (--left === 0 && end()) resolve();
-        },
-        reject(error) {
-          if (end()) reject(error);
-        },
+        settled: false,
+        atomic,
+        deadline,
+        count,
+        bytes,
+        left: count,
+        exposed: 0,
+        resolve,
+        reject,
       });
-
-      function end(): boolean {
-        if (settled) return false;
-        settled = true;
-        release(count, bytes);
-        return true;
-      }
     });
   }
 
-  function release(count: number, bytes: number): void {
-    heldRecords -= count;
-    heldBytes -= bytes;
-    if (heldRecords > 0) return;
-    for (const resolve of onEmpty) resolve();
-    onEmpty = [];
+  function reject(call: Call, error: AppError): string {
+    if (end(call)) call.reject(error);
+    return error.reason;
   }
-}
 
-/** The log did not say in time that it has the records. */
-export function unavailable(cause: unknown): AppError {
-  return new AppError("unavailable", "log_unavailable", "The log did not answer in time.", {
-    cause,
-    retryAfterMs: 1_000,
-  });
-}
-
-/** The reason of `tooLarge`. */
-export const RECORD_TOO_LARGE = "record_too_large";
-
-/** The topic does not take a record of this size. */
-export function tooLarge(): AppError {
-  return new AppError("invalid_argument", RECORD_TOO_LARGE, "The event is too large to be kept.");
-}
-
-function full(): AppError {
-  return new AppError("unavailable", "log_full", "The log cannot take more right now.", {
-    retryAfterMs: 1_000,
-  });
+  function end(call: Call): boolean {
+    if (call.settled) return false;
+    call.settled = true;
+    heldRecords -= call.count;
+    heldBytes -= call.bytes;
+    if (heldRecords === 0) {
+      for (const resolve of onEmpty) resolve();
+      onEmpty = [];
+    }
+    return true;
+  }
 }

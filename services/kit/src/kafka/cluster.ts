@@ -17,14 +17,24 @@ export type Cluster = {
   coordinator(group: string, purpose: string): Promise<Link>;
   /** The connection to the broker that creates topics. */
   controller(): Promise<Link>;
-  /** Drops the connections of one purpose, or all. */
-  close(purpose?: string): void;
+  /** Drops the connections of one purpose, to all brokers or to one node; without a purpose all, for good. */
+  close(purpose?: string, node?: number): void;
   /** Whether any connection is open. */
   readonly connected: boolean;
 };
 
 /** ms for the whole of a metadata question, over all brokers that are tried. */
 const REFRESH_TIMEOUT_MS = 10_000;
+/** ms for one broker to answer it: another one may be quicker. */
+const METADATA_TIMEOUT_MS = 2_000;
+
+/** A connection, open or opening. */
+type Entry = {
+  readonly link: Promise<Link>;
+  open?: Link;
+  /** Ends the opening for those who wait for it. */
+  readonly cancel: (error: Error) => void;
+};
 
 /** Knows nothing and connects nowhere until asked. */
 export function createCluster(options: {
@@ -35,7 +45,9 @@ export function createCluster(options: {
   const nodes = new Map<number, Address>();
   const leaders = new Map<string, number[]>();
   const wanted = new Set<string>();
-  const links = new Map<string, { opening: Promise<Link>; link?: Link }>();
+  const links = new Map<string, Entry>();
+  /** Address → when it last did not answer, in ms of `performance.now()`. */
+  const failedAt = new Map<string, number>();
   let controllerId = -1;
   let asking: Promise<void> | undefined;
   let closed = false;
@@ -53,7 +65,7 @@ export function createCluster(options: {
     },
     close,
     get connected() {
-      return [...links.values()].some(({ link }) => link?.open);
+      return [...links.values()].some(({ open }) => open?.open);
     },
   };
 
@@ -69,11 +81,16 @@ export function createCluster(options: {
 
   async function ask(): Promise<void> {
     const link = await anyLink();
-    const answer = await link.call(
-      "Metadata",
-      { topics: [...wanted], allowAutoTopicCreation: false },
-      { lenient: true },
-    );
+    const answer = await link
+      .call(
+        "Metadata",
+        { topics: [...wanted], allowAutoTopicCreation: false },
+        { lenient: true, timeoutMs: METADATA_TIMEOUT_MS },
+      )
+      .catch((thrown) => {
+        failedAt.set(link.address, performance.now());
+        throw thrown;
+      });
     nodes.clear();
     for (const { nodeId, host, port } of answer.brokers) nodes.set(nodeId, { host, port });
     controllerId = answer.controllerId;
@@ -89,8 +106,10 @@ export function createCluster(options: {
     const tried = new Set<string>();
     let failure: unknown = new Error("no broker is known");
     const deadline = AbortSignal.timeout(REFRESH_TIMEOUT_MS);
-    for (const address of [...shuffle([...nodes.values()]), ...shuffle(seeds)]) {
-      const name = `${address.host}:${address.port}`;
+    const lastFailure = (address: Address) => failedAt.get(nameOf(address)) ?? 0;
+    const candidates = [...shuffle([...nodes.values()]), ...shuffle(seeds)];
+    for (const address of candidates.sort((a, b) => lastFailure(a) - lastFailure(b))) {
+      const name = nameOf(address);
       if (tried.has(name) || deadline.aborted) continue;
       tried.add(name);
       try {
@@ -111,36 +130,46 @@ export function createCluster(options: {
   async function linkTo(address: Address | undefined, purpose: string): Promise<Link> {
     if (closed) throw new Error("the door to the log is closed");
     if (!address) throw new Error("the broker is not known");
-    const key = `${purpose}@${address.host}:${address.port}`;
+    const name = nameOf(address);
+    const key = `${purpose}@${name}`;
     const known = links.get(key);
-    if (known && (!known.link || known.link.open)) return known.opening;
-    known?.link?.close();
-    const entry: { opening: Promise<Link>; link?: Link } = { opening: open() };
+    if (known && (!known.open || known.open.open)) return known.link;
+    known?.open?.close();
+    const { promise, resolve, reject } = Promise.withResolvers<Link>();
+    const entry: Entry = { link: promise, cancel: reject };
     links.set(key, entry);
-    return entry.opening;
-
-    async function open(): Promise<Link> {
-      await Promise.resolve(); // so that `entry` is in the map
-      try {
-        const link = await openLink(address as Address, options.clientId); // checked above
-        if (links.get(key) !== entry) link.close(); // closed meanwhile
-        entry.link = link;
-        return link;
-      } catch (thrown) {
+    openLink(address, options.clientId).then(
+      (link) => {
+        failedAt.delete(name);
+        if (links.get(key) !== entry) return link.close(); // closed meanwhile
+        entry.open = link;
+        resolve(link);
+      },
+      (thrown) => {
+        failedAt.set(name, performance.now());
         if (links.get(key) === entry) links.delete(key);
-        throw thrown;
-      }
-    }
+        reject(thrown);
+      },
+    );
+    return promise;
   }
 
-  function close(purpose?: string): void {
+  function close(purpose?: string, node?: number): void {
     if (purpose === undefined) closed = true;
+    const address = node === undefined ? undefined : nodes.get(node);
+    if (node !== undefined && !address) return;
+    const start = purpose === undefined ? "" : `${purpose}@${address ? nameOf(address) : ""}`;
     for (const [key, entry] of links) {
-      if (purpose !== undefined && !key.startsWith(`${purpose}@`)) continue;
+      if (address ? key !== start : !key.startsWith(start)) continue;
       links.delete(key);
-      entry.link?.close();
+      entry.open?.close();
+      entry.cancel(new Error("the connection to the broker was closed"));
     }
   }
+}
+
+function nameOf({ host, port }: Address): string {
+  return `${host}:${port}`;
 }
 
 /** `host:port`, `[v6]:port`. */

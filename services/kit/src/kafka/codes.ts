@@ -8,6 +8,17 @@ export const OUT_OF_ORDER_SEQUENCE = 45;
 export const OFFSET_OUT_OF_RANGE = 1;
 /** The record or its batch is larger than the topic takes. */
 export const TOO_LARGE: ReadonlySet<number> = new Set([10, 18]);
+/**
+ * A producer session that the broker does not go on with: a gap in the numbers 45, an old epoch 47, a producer id that it
+ * does not know 59. Nothing of the batch is stored; a new session can send it.
+ */
+export const SESSION_REFUSED: ReadonlySet<number> = new Set([45, 47, 59]);
+/**
+ * The broker checked the batch and did not append it: damaged on the way 2, too large 10 18, too few replicas 19, not
+ * allowed 29, the session 45 47 59, an invalid record 87. Not 6 (not the leader): a leader that is replaced while it
+ * waits for its replicas answers so, and the batch may be kept by the next one.
+ */
+export const NOT_APPENDED: ReadonlySet<number> = new Set([2, 10, 18, 19, 29, 45, 47, 59, 87]);
 /** The group gathers anew. */
 export const REBALANCE = 27;
 /** This member is not known to the group any more, or another took its place. */

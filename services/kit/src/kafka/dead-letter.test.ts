@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { AppError } from "../errors.ts";
 import type { FetchedRecord } from "./batch.ts";
-import { tooLarge } from "./calls.ts";
 import { createBury } from "./dead-letter.ts";
 import type { Producer } from "./producer.ts";
+import { recordTooLarge } from "./publish-errors.ts";
 import {
   encodeHeaders,
   joinBlocks,
@@ -24,7 +24,7 @@ async function bury(
   const producer: Pick<Producer, "publish"> = {
     async publish([prepared]) {
       if (failure) throw failure;
-      if (!prepared || prepared.tail.length > bytesMax) throw tooLarge();
+      if (!prepared || prepared.tail.length > bytesMax) throw recordTooLarge();
       letters.push(read(prepared));
     },
   };

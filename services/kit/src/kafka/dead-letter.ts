@@ -1,8 +1,8 @@
 /** Records given up: kept as they were, with where they came from and why. */
 import { AppError } from "../errors.ts";
 import type { FetchedRecord } from "./batch.ts";
-import { RECORD_TOO_LARGE } from "./calls.ts";
 import type { Producer } from "./producer.ts";
+import { RECORD_TOO_LARGE } from "./publish-errors.ts";
 import {
   blockOf,
   encodeHeaders,

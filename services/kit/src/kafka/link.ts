@@ -24,7 +24,7 @@ export type RawRequest<Result> = {
 
 /** How one request may differ. */
 export type CallOptions = {
-  /** ms for the answer; at least 5,000, which is the least the connection watches for. */
+  /** ms for the answer. */
   readonly timeoutMs?: number;
   /** Hand over answers that carry error codes instead of throwing them. */
   readonly lenient?: boolean;
@@ -33,6 +33,8 @@ export type CallOptions = {
 /** An open connection. Any failure but a broker's refusal closes it, and fails all it was carrying. */
 export type Link = {
   readonly open: boolean;
+  /** `host:port` of the broker. */
+  readonly address: string;
   call<Name extends keyof Apis>(
     api: Name,
     params: Apis[Name]["params"],
@@ -65,20 +67,24 @@ export async function openLink(address: Address, clientId: string): Promise<Link
     socketFactory: createSocketFactory(),
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    enforceRequestTimeout: true,
+    enforceRequestTimeout: false, // by the wall clock, which may step back: `guard` has a timer of its own
   });
-  // kafkajs sets a timer of negative delay after every answer; it is only needed while requests are held back.
-  const queue = connection.requestQueue;
-  const schedule = queue.scheduleCheckPendingRequests.bind(queue);
-  queue.scheduleCheckPendingRequests = () => {
-    if (queue.pending.length > 0) schedule();
-  };
+  // kafkajs holds requests back while a quota throttles (by the wall clock, and the broker does so itself), and sets a timer
+  // of negative delay after every answer to look at those that wait. None waits.
+  connection.requestQueue.maybeThrottle = () => {};
+  connection.requestQueue.scheduleCheckPendingRequests = () => {};
 
   let closed = false;
   let versions: Record<number, { minVersion: number; maxVersion: number }> = {
     [apiKeys.ApiVersions]: { minVersion: 0, maxVersion: 2 },
   };
-  const link: Link = { call, send, close, open: false };
+  const link: Link = {
+    call,
+    send,
+    close,
+    address: `${address.host}:${address.port}`,
+    open: false,
+  };
   Object.defineProperty(link, "open", { get: () => !closed && connection.isConnected() });
   try {
     await connection.connect();
@@ -110,9 +116,7 @@ export async function openLink(address: Address, clientId: string): Promise<Link
     return answer as Apis[Name]["result"]; // what kafkajs decodes of this request
 
     function exchange(pair: Pair): Promise<unknown> {
-      return guard(
-        connection.send({ ...pair, requestTimeout: timeoutMs, logResponseError: false }),
-      );
+      return guard(connection.send({ ...pair, logResponseError: false }), timeoutMs);
     }
   }
 
@@ -125,26 +129,30 @@ export async function openLink(address: Address, clientId: string): Promise<Link
       connection.send({
         request: { apiKey, apiVersion, apiName, encode: async () => encoded },
         response: { decode: async (raw) => decode(raw), parse: async (data) => data },
-        requestTimeout: timeoutMs,
         logResponseError: false,
       }),
+      timeoutMs,
     );
     return answer as Result; // of `decode` above
   }
 
-  async function guard(answer: Promise<unknown>): Promise<unknown> {
+  /** A request that is not answered in time ends the connection, and with it every other one: answers come in order. */
+  async function guard(answer: Promise<unknown>, timeoutMs: number): Promise<unknown> {
+    const timer = setTimeout(close, timeoutMs, `the broker did not answer within ${timeoutMs} ms`);
     try {
       return await answer;
     } catch (thrown) {
       if (refusalOf(thrown) === undefined) close();
       throw thrown;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  function close(): void {
+  function close(reason = "the connection to the broker was closed"): void {
     if (closed) return;
     closed = true;
-    connection.rejectRequests(new Error("the connection to the broker was closed"));
+    connection.rejectRequests(new Error(reason));
     connection.disconnect().catch(() => {}); // destroyed below, whatever it says
     connection.socket?.destroy();
   }
@@ -174,7 +182,7 @@ type Pair = {
 
 type WireConnection = {
   socket?: { destroy(): void };
-  readonly requestQueue: { pending: unknown[]; scheduleCheckPendingRequests: () => void };
+  readonly requestQueue: { maybeThrottle: () => void; scheduleCheckPendingRequests: () => void };
   connect(): Promise<unknown>;
   disconnect(): Promise<unknown>;
   isConnected(): boolean;
@@ -182,7 +190,7 @@ type WireConnection = {
   setVersions(versions: unknown): void;
   setSupportAuthenticationProtocol(supported: boolean): void;
   rejectRequests(error: Error): void;
-  send(pair: Pair & { requestTimeout: number; logResponseError: boolean }): Promise<unknown>;
+  send(pair: Pair & { logResponseError: boolean }): Promise<unknown>;
 };
 
 type WireDefinition = {

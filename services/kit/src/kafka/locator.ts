@@ -8,13 +8,13 @@ import { keepTrying } from "./pause.ts";
 export type Locator = {
   /** Asks until every topic in use is known and every lane with something to send has a leader. */
   refresh(): void;
-  /** To be called now and then: asks when the last answer is old, or when `lost` says that no connection is open. */
-  keepFresh(lost: boolean): void;
+  /** To be called now and then: asks when the last answer is old; earlier when `isDoubtful`: a broker does not answer. */
+  keepFresh(isDoubtful: boolean): void;
 };
 
-/** ms between questions when nothing goes wrong, and when connections are lost and nothing is to be sent. */
+/** ms between questions when nothing goes wrong, and while a broker does not answer. */
 const AGE_MAX_MS = 60_000;
-const LOST_AGE_MAX_MS = 500;
+const DOUBTFUL_AGE_MAX_MS = 500;
 const RETRY = { firstMs: 20, mostMs: 1_000 };
 
 /** `onFresh` is called after each answer. */
@@ -27,12 +27,12 @@ export function createLocator(options: {
 }): Locator {
   const { cluster, lanes, log, signal, onFresh } = options;
   let asking = false;
-  let askedAt = Date.now();
+  let askedAt = performance.now();
 
   return {
     refresh,
-    keepFresh(lost) {
-      if (Date.now() - askedAt > (lost ? LOST_AGE_MAX_MS : AGE_MAX_MS)) refresh();
+    keepFresh(isDoubtful) {
+      if (performance.now() - askedAt > (isDoubtful ? DOUBTFUL_AGE_MAX_MS : AGE_MAX_MS)) refresh();
     },
   };
 
@@ -48,7 +48,7 @@ export function createLocator(options: {
   }
 
   async function ask(): Promise<void> {
-    askedAt = Date.now();
+    askedAt = performance.now();
     await cluster.refresh([...lanes.topics]);
     lanes.locate();
     onFresh();

@@ -34,10 +34,11 @@ export function createPublisher<Desc extends DescMessage>(
 
   return async function publish(values, options = {}) {
     if (values.length === 0) return;
-    if (!tracing()) return producer.publish(encode(values, options.trace ?? activeSpan()), topic);
+    const { trace, atomic } = options;
+    if (!tracing()) return producer.publish(encode(values, trace ?? activeSpan()), topic, atomic);
     const span = startSpan(`send ${topic.name}`, {
       kind: "producer",
-      parent: options.trace ?? activeSpan(),
+      parent: trace ?? activeSpan(),
       attributes: {
         [ATTR.messagingSystem]: "kafka",
         [ATTR.messagingDestination]: topic.name,
@@ -48,7 +49,7 @@ export function createPublisher<Desc extends DescMessage>(
       },
     });
     try {
-      await producer.publish(encode(values, span.context ?? options.trace), topic);
+      await producer.publish(encode(values, span.context ?? trace), topic, atomic);
     } catch (thrown) {
       span.fail(thrown);
       throw thrown;

@@ -32,14 +32,27 @@ export type Topic<Desc extends DescMessage> = TopicSettings & {
 
 /**
  * Publishes values in their order and resolves when all in-sync replicas have every one.
- * `trace` is written into the records' `traceparent`; absent: the active span's.
- * @throws AppError unavailable: `log_full` (the buffer has no room; nothing was sent), `log_unavailable` (not
- * acknowledged in time; nothing is known to be kept, and nothing is sent after the throw); invalid_argument
- * `record_too_large` (nothing was sent)
+ *
+ * The records of one call that go to one partition are one Kafka batch: all of them are kept, or none. A call whose
+ * records go to several partitions is atomic in each of them only. Once a batch of a call failed, nothing more of
+ * that call is sent.
+ *
+ * @throws AppError
+ * - unavailable `log_full`: the buffer has no room; nothing is kept
+ * - unavailable `log_unavailable`: the brokers did not take it in time, or refused it; nothing is kept, and nothing is
+ *   sent after the throw
+ * - unavailable `log_unsure`: it was sent and not acknowledged in time: it may or may not be kept
+ * - invalid_argument `record_too_large` (a record is larger than the topic's `recordBytesMax`), `batch_too_large` (the
+ *   records of one partition are more than its `batchBytesMax`); nothing is kept
  */
 export type Publish<Desc extends DescMessage> = (
   values: readonly MessageShape<Desc>[],
-  options?: { readonly trace?: SpanContext | undefined },
+  options?: {
+    /** Written into the records' `traceparent`; absent: the active span's. */
+    readonly trace?: SpanContext | undefined;
+    /** false: the records of a partition may be divided over several batches: a call that fails may be kept in part. Default true. */
+    readonly atomic?: boolean | undefined;
+  },
 ) => Promise<void>;
 
 /** A record that is encoded already. A `value` of null is a tombstone. */
@@ -117,7 +130,10 @@ export type Lag = {
 export type Kafka = AsyncDisposable & {
   /** A publisher of one topic. All publishers of a process share one producer and its bounds. */
   publisher<Desc extends DescMessage>(topic: Topic<Desc>): Publish<Desc>;
-  /** Publishes encoded records in their order; resolves and throws as `Publish` does. */
+  /**
+   * Publishes encoded records in their order and resolves when all of them are kept. Not atomic.
+   * @throws AppError as `Publish` does, for the first topic that failed; others may be kept then
+   */
   publishRaw(records: readonly RawRecord[]): Promise<void>;
   /**
    * Joins a group and works its share of a topic's partitions; keeps trying for ever when brokers are away.
