@@ -95,9 +95,7 @@ export function createGate(deps: GateDeps): Gate {
     if (trace) describeSpan(actionOf(first));
     let isKept = false;
     try {
-      await load.run(first.origin?.hookId ?? "", events.length, () =>
-        publishChat(events, trace && { trace }),
-      );
+      await load.run(senderOf(first), events.length, () => publishChat(events, trace && { trace }));
       isKept = true;
     } finally {
       ingested.add(events.length, attributesOf(first, isKept ? "accepted" : "failed"));
@@ -114,6 +112,11 @@ export function createGate(deps: GateDeps): Gate {
     }
     return found;
   }
+}
+
+/** The hook of an event; the account, where a person wrote it. */
+function senderOf({ origin, author }: Event): string {
+  return origin?.hookId || (author?.id ?? "");
 }
 
 function actionOf({ action }: Pick<Event, "action">) {

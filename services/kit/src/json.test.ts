@@ -1,8 +1,19 @@
 import { expect, test } from "vitest";
 import { AppError } from "./errors.ts";
-import { countCodePoints, hasInvalidCharacters, parseJson } from "./json.ts";
+import {
+  countCodePoints,
+  hasInvalidCharacters,
+  JsonText,
+  parseJson,
+  readMemberText,
+  splitJsonArray,
+  stringifyJson,
+} from "./json.ts";
 
-function reasonOf(body: string | Uint8Array, options?: { depthMax?: number }): string {
+function reasonOf(
+  body: string | Uint8Array,
+  options?: { depthMax?: number; valuesMax?: number },
+): string {
   try {
     parseJson(Buffer.from(body), options);
     return "parsed";
@@ -50,13 +61,83 @@ test("refuses a million levels without a stack of its own", () => {
 });
 
 test.each(['{"__proto__":{"admin":true},"a":1}', '{"\\u005f_proto__":{"admin":true},"a":1}'])(
-  "leaves the key out that would reach a prototype: %s",
+  "keeps a key __proto__ as an own member that reaches no prototype: %s",
   (body) => {
-    const parsed = parseJson(Buffer.from(body));
-    expect(Object.keys(parsed as object)).toEqual(["a"]);
-    expect(Object.assign({}, parsed)).not.toHaveProperty("admin");
+    const parsed = parseJson(Buffer.from(body)) as object;
+    expect(Object.keys(parsed)).toEqual(["__proto__", "a"]);
+    expect(Object.getPrototypeOf(parsed)).toBe(Object.prototype);
+    expect({ ...parsed }).not.toHaveProperty("admin");
+    expect(JSON.stringify(parsed)).toBe('{"__proto__":{"admin":true},"a":1}');
   },
 );
+
+test("accepts values up to the bound and refuses one more, whatever stands in strings", () => {
+  const list = (count: number) => `[${Array.from({ length: count }, () => "1").join(",")}]`;
+  expect(reasonOf(list(9_999))).toBe("parsed");
+  expect(reasonOf(list(10_001))).toBe("json_too_many_values");
+  expect(reasonOf(list(10), { valuesMax: 5 })).toBe("json_too_many_values");
+  expect(reasonOf(JSON.stringify(",{[".repeat(10_000)))).toBe("parsed");
+});
+
+test("the largest body that is accepted costs a small multiple of parsing it", () => {
+  const keys = Array.from({ length: 9_900 }, (_, at) => `"k${at}\\u0041":1`);
+  const body = Buffer.from(`{${keys.join(",")}}`);
+  const text = body.toString();
+  const fastest = (work: () => void) => {
+    const times = Array.from({ length: 15 }, () => {
+      const startedMs = performance.now();
+      work();
+      return performance.now() - startedMs;
+    });
+    return Math.min(...times);
+  };
+  const plainMs = fastest(() => JSON.parse(text));
+  expect(fastest(() => parseJson(body)) / plainMs).toBeLessThan(4);
+});
+
+test.each([
+  ["[]", []],
+  [" [ ] ", []],
+  ['\ufeff[1, {"a":[2,"],"]} ,3]', ["1", ' {"a":[2,"],"]} ', "3"]],
+  ['["\\"",2]', ['"\\""', "2"]],
+  ["[1,]", ["1", ""]],
+])("splits %j into its elements", (text, elements) => {
+  expect(splitJsonArray(Buffer.from(text), 10).map(String)).toEqual(elements);
+});
+
+test.each(["", "{}", "[", "[1", "[1]]", "[1}", "[1] x", '["'])(
+  "says that %j is no array",
+  (text) => {
+    expect(() => splitJsonArray(Buffer.from(text), 10)).toThrow(
+      expect.objectContaining({ reason: "json_malformed" }),
+    );
+  },
+);
+
+test("splits no further than one element too many", () => {
+  expect(splitJsonArray(Buffer.from(`[${"1,".repeat(1_000)}1]`), 10)).toHaveLength(11);
+});
+
+test.each([
+  ['{"props":{"a": 12345678901234567890,"b":1e400}}', '{"a": 12345678901234567890,"b":1e400}'],
+  ['{ "x" : {"props":1} , "\\u0070rops" : [1.10] }', "[1.10]"],
+  ['{"props":1,"props": 2 }', "2"],
+  ['\ufeff{"a":"}","props":"x,\\""}', '"x,\\""'],
+  ["{}", undefined],
+  ['{"a":1}', undefined],
+])("finds the text of a member in %j", (body, text) => {
+  expect(readMemberText(Buffer.from(body), "props")).toBe(text);
+});
+
+test("writes a JSON text as it was sent, on one line", () => {
+  const props = new JsonText('{"a":\r\n 12345678901234567890, "b":1e400,"__proto__":"\\n"}');
+  const list = { data: [{ props, id: 1 }, { props: null }, { props: new JsonText("1.10") }] };
+  expect(stringifyJson(list)).toBe(
+    '{"data":[{"props":{"a":  12345678901234567890, "b":1e400,"__proto__":"\\n"},"id":1},{"props":null},{"props":1.10}]}',
+  );
+  expect(stringifyJson({ a: 1 })).toBe('{"a":1}');
+  expect(JSON.stringify({ props: new JsonText("1.10") })).toBe('{"props":1.1}');
+});
 
 test("takes the last of equal keys", () => {
   expect(parseJson(Buffer.from('{"a":1,"a":2}'))).toEqual({ a: 2 });

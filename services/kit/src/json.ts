@@ -1,40 +1,131 @@
-/** Reads untrusted JSON bodies: strict UTF-8, bounded depth, no keys that reach a prototype. */
+/** Reads untrusted JSON bodies: strict UTF-8, bounded depth and number of values. Writes JSON texts as they were sent. */
 import { isUtf8 } from "node:buffer";
+import { randomUUID } from "node:crypto";
 import { AppError } from "./errors.ts";
 
-/** Nesting of objects and arrays that is accepted unless a caller says otherwise; the outermost is level 1. */
+/** Nesting of objects and arrays that is accepted unless a caller sets another bound; the outermost is level 1. */
 const DEPTH_MAX = 32;
+/**
+ * Values (members, elements, and what holds them) of one body, unless a caller sets another bound. Time to parse and to
+ * check a body grows with this number: 10,000 take a few ms, 100,000 hold the event loop for 50 ms and more.
+ */
+const VALUES_MAX = 10_000;
 const OPENER = 0x7b; // "{"; "[" is 0x5b and becomes it with bit 0x20 set
 const CLOSER = 0x7d; // "}"; "]" is 0x5d, likewise
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACKET = 0x5b;
+const COMMA = 0x2c;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
+/** Bounds of a body. */
+export type JsonBounds = { readonly depthMax?: number; readonly valuesMax?: number };
+
 /**
- * Parses a JSON text of any kind (RFC 8259). A UTF-8 byte order mark is skipped; of equal keys the last one counts; a key
- * `__proto__` is left out, so that no later copy can reach a prototype. An empty body is malformed.
+ * Parses a JSON text of any kind (RFC 8259). A UTF-8 byte order mark is skipped; of equal keys the last one counts. A key
+ * `__proto__` is a member like any other, an own property of its object: copy parsed objects by spread or
+ * `Object.fromEntries`, never by `Object.assign` or `target[name] = value`. An empty body is malformed.
  * @throws AppError invalid_argument: `json_encoding` (not UTF-8), `json_too_deep` (nested deeper than `depthMax`, 32),
- * `json_malformed`. No message quotes the body.
+ * `json_too_many_values` (more than `valuesMax`, 10,000), `json_malformed`. No message quotes the body.
  */
-export function parseJson(body: Uint8Array, options?: { depthMax?: number }): unknown {
+export function parseJson(body: Uint8Array, bounds: JsonBounds = {}): unknown {
   if (!isUtf8(body)) {
     throw new AppError("invalid_argument", "json_encoding", "The body is not valid UTF-8.");
   }
-  const depthMax = options?.depthMax ?? DEPTH_MAX;
-  if (countOpeners(body) > depthMax && measureDepth(body) > depthMax) {
-    const message = `The body is nested deeper than ${depthMax} levels.`;
-    throw new AppError("invalid_argument", "json_too_deep", message);
-  }
-  const start = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+  checkBounds(body, bounds);
+  const start = bomLength(body);
   const bytes = Buffer.from(body.buffer, body.byteOffset + start, body.byteLength - start);
-  const text = bytes.toString("utf8");
   try {
-    return mayNameProto(text) ? JSON.parse(text, withoutProto) : JSON.parse(text);
+    return JSON.parse(bytes.toString("utf8"));
   } catch (cause) {
     // The parser's own message quotes the body, so it is kept as no more than a kind.
-    const kind = cause instanceof Error ? cause.name : "unknown";
-    throw new AppError("invalid_argument", "json_malformed", "The body is not valid JSON.", {
-      cause: kind,
-    });
+    throw malformed(cause instanceof Error ? cause.name : "unknown");
+  }
+}
+
+/**
+ * The elements of a JSON array, each as its bytes, found without parsing them, so that a long array can be parsed in
+ * parts. Each element must be parsed (`parseJson`) before the array counts as valid.
+ * @returns at most `countMax` + 1 elements: one too many shows that there are more
+ * @throws AppError invalid_argument `json_malformed` when the body is no array, or does not end with it
+ */
+export function splitJsonArray(body: Buffer, countMax: number): Buffer[] {
+  const elements: Buffer[] = [];
+  let at = skipBlanks(body, bomLength(body));
+  if (body[at] !== OPEN_BRACKET) throw malformed("no array");
+  at = skipBlanks(body, at + 1);
+  if (body[at] === CLOSE_BRACKET) return endOfText(body, at + 1, elements);
+  while (elements.length <= countMax) {
+    const end = findValueEnd(body, at);
+    elements.push(body.subarray(at, end));
+    if (body[end] === CLOSE_BRACKET) return endOfText(body, end + 1, elements);
+    if (body[end] !== COMMA) throw malformed("no end");
+    at = end + 1;
+  }
+  return elements;
+}
+
+/**
+ * The text of a member of the outermost object, as it was sent: numbers keep all their digits. Of equal keys the last one
+ * counts. `body` must have been parsed without an error before.
+ * @returns undefined when there is no such member
+ */
+export function readMemberText(body: Buffer, name: string): string | undefined {
+  let found: string | undefined;
+  let at = skipBlanks(body, bomLength(body)) + 1; // behind the opener
+  while (true) {
+    at = skipBlanks(body, at);
+    if (body[at] !== QUOTE) return found;
+    const keyEnd = findStringEnd(body, at) + 1;
+    const key: unknown = JSON.parse(body.toString("utf8", at, keyEnd));
+    const valueAt = skipBlanks(body, skipBlanks(body, keyEnd) + 1); // behind the colon
+    const end = findValueEnd(body, valueAt);
+    if (key === name) found = body.toString("utf8", valueAt, end).trimEnd();
+    if (body[end] !== COMMA) return found;
+    at = end + 1;
+  }
+}
+
+/**
+ * A JSON text as the value of a member: `stringifyJson` writes it as it is, so that nothing of it is parsed, and numbers
+ * keep all their digits. `JSON.stringify` writes what it parses to.
+ */
+export class JsonText {
+  readonly text: string;
+
+  /** `text` must be valid JSON. */
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  toJSON(): unknown {
+    if (pieces === undefined) return JSON.parse(this.text);
+    pieces.push(this.text);
+    return MARK;
+  }
+}
+
+/** The texts of the value that is being written. */
+let pieces: string[] | undefined;
+/** Stands for a text while the rest is written; no sender can know it. */
+const MARK = randomUUID();
+const LINE_BREAK = /[\r\n]+/g;
+
+/** As `JSON.stringify`, with each `JsonText` as it is, on one line. */
+export function stringifyJson(value: object): string {
+  pieces = [];
+  try {
+    const text = JSON.stringify(value);
+    if (pieces.length === 0) return text;
+    const between = text.split(`"${MARK}"`);
+    let whole = between[0] ?? "";
+    for (let at = 0; at < pieces.length; at++) {
+      // Raw line breaks stand only between tokens, where a blank means the same.
+      whole += (pieces[at] ?? "").replace(LINE_BREAK, " ") + (between[at + 1] ?? "");
+    }
+    return whole;
+  } finally {
+    pieces = undefined;
   }
 }
 
@@ -55,19 +146,40 @@ export function hasInvalidCharacters(text: string): boolean {
   return text.includes("\0") || !text.isWellFormed();
 }
 
-/** All openers, those inside strings too: an upper bound of the depth, found in one quick pass. */
-function countOpeners(body: Uint8Array): number {
-  let count = 0;
-  for (let at = 0; at < body.length; at++) {
-    if (((body[at] as number) | 0x20) === OPENER) count++; // at is below length: never undefined
+function checkBounds(
+  body: Uint8Array,
+  { depthMax = DEPTH_MAX, valuesMax = VALUES_MAX }: JsonBounds,
+): void {
+  const most = countMarks(body);
+  if (most.depth <= depthMax && most.values <= valuesMax) return;
+  const { depth, values } = measure(body);
+  if (depth > depthMax) {
+    const message = `The body is nested deeper than ${depthMax} levels.`;
+    throw new AppError("invalid_argument", "json_too_deep", message);
   }
-  return count;
+  if (values > valuesMax) {
+    const message = `The body holds more than ${valuesMax} values.`;
+    throw new AppError("invalid_argument", "json_too_many_values", message);
+  }
 }
 
-/** The true depth: strings are stepped over. */
-function measureDepth(body: Uint8Array): number {
+/** Openers and commas, those inside strings too: an upper bound of depth and values, found in one quick pass. */
+function countMarks(body: Uint8Array): { depth: number; values: number } {
+  let openers = 0;
+  let commas = 0;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at] as number; // at is below length: never undefined
+    if ((byte | 0x20) === OPENER) openers++;
+    else if (byte === COMMA) commas++;
+  }
+  return { depth: openers, values: 1 + openers + commas };
+}
+
+/** The true depth, and the number of values, where an empty object or array counts as two: strings are stepped over. */
+function measure(body: Uint8Array): { depth: number; values: number } {
   let depth = 0;
   let deepest = 0;
+  let values = 1;
   let inString = false;
   for (let at = 0; at < body.length; at++) {
     const byte = body[at] as number; // as above
@@ -78,19 +190,63 @@ function measureDepth(body: Uint8Array): number {
       inString = true;
     } else if ((byte | 0x20) === OPENER) {
       depth++;
+      values++;
       if (depth > deepest) deepest = depth;
     } else if ((byte | 0x20) === CLOSER) {
       depth--;
+    } else if (byte === COMMA) {
+      values++;
     }
   }
-  return deepest;
+  return { depth: deepest, values };
 }
 
-/** Whether a key may read `__proto__`, plainly or with its letters written as escapes. */
-function mayNameProto(text: string): boolean {
-  return text.includes("__proto__") || text.includes("\\u00");
+/** Index of the comma or closer behind the value that begins at `at`; the length of the body when there is none. */
+function findValueEnd(body: Buffer, start: number): number {
+  let depth = 0;
+  for (let at = start; at < body.length; at++) {
+    const byte = body[at] as number; // as above
+    if (byte === QUOTE) {
+      at = findStringEnd(body, at);
+    } else if ((byte | 0x20) === OPENER) {
+      depth++;
+    } else if ((byte | 0x20) === CLOSER) {
+      if (depth === 0) return at;
+      depth--;
+    } else if (byte === COMMA && depth === 0) {
+      return at;
+    }
+  }
+  return body.length;
 }
 
-function withoutProto(key: string, value: unknown): unknown {
-  return key === "__proto__" ? undefined : value;
+/** Index of the quote that ends the string which begins at `at`; the length of the body when there is none. */
+function findStringEnd(body: Buffer, start: number): number {
+  for (let at = start + 1; at < body.length; at++) {
+    const byte = body[at];
+    if (byte === BACKSLASH) at++;
+    else if (byte === QUOTE) return at;
+  }
+  return body.length;
+}
+
+function endOfText(body: Buffer, at: number, elements: Buffer[]): Buffer[] {
+  if (skipBlanks(body, at) < body.length) throw malformed("text behind the array");
+  return elements;
+}
+
+function skipBlanks(body: Buffer, start: number): number {
+  let at = start;
+  while (body[at] === 0x20 || body[at] === 0x0a || body[at] === 0x0d || body[at] === 0x09) at++;
+  return at;
+}
+
+function bomLength(body: Uint8Array): number {
+  return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+}
+
+function malformed(cause: string): AppError {
+  return new AppError("invalid_argument", "json_malformed", "The body is not valid JSON.", {
+    cause,
+  });
 }

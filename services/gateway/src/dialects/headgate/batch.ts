@@ -1,6 +1,8 @@
 /** Many events: POST /in/{token}/batch. Each is judged alone; the good ones are one wait for the log. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "@headgate/kit/errors";
 import { createNamedId } from "@headgate/kit/ids";
+import { splitJsonArray } from "@headgate/kit/json";
 import type { Event } from "@headgate/proto/event/v1/event";
 import type { Admission, Gate, Hook, HookReply, HookRequest } from "../../dialect.ts";
 import { budgetsOf, findUsableHook, limited, rateLimitHeaders } from "./admission.ts";
@@ -8,7 +10,7 @@ import { type Problem, renderError, toProblem } from "./errors.ts";
 import { createStamp, toEvent } from "./map.ts";
 import { createClaim, replayOf, settled } from "./replay.ts";
 import { checkMediaType, readIdempotencyKey } from "./request.ts";
-import { invalid, type NativeEvent, parseBody, readEvent } from "./schema.ts";
+import { type NativeEvent, parseEvent } from "./schema.ts";
 
 /** Bytes of a batch. Native API, section 3: 1 MiB. */
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -16,11 +18,15 @@ const BODY_BYTES_MAX = 1024 * 1024;
 const EVENTS_MAX = 1_000;
 /** Faults told of one event of a batch, so that the answer stays near the size of the batch. */
 const FAULTS_MAX = 10;
+/** ms for which a batch may hold the event loop while its items are read. */
+const SLICE_MS = 5;
 const BRACKET = 0x5b;
 const NEWLINE = 0x0a;
 
 /** A good event, or why it is none. */
-type Item = { readonly event: NativeEvent } | { readonly problem: Problem };
+type Item =
+  | { readonly event: NativeEvent }
+  | { readonly problem: Problem; readonly error: AppError };
 
 /** Answers a request with 1 to 1,000 events; throws AppError for what it refuses as a whole. */
 export async function acceptMany(gate: Gate, request: HookRequest): Promise<HookReply> {
@@ -42,7 +48,7 @@ async function post(
   body: Buffer,
   key: string | undefined,
 ): Promise<HookReply> {
-  const items = readItems(body);
+  const items = await readItems(body);
   const stamp = createStamp(hook, gate.now(), request.traceId);
   const admissions = await admitEach(gate, hook, items);
   const events: Event[] = [];
@@ -92,12 +98,13 @@ async function admitEach(
 }
 
 /**
- * The items of a JSON array, or of lines of JSON.
+ * The items of a JSON array, or of lines of JSON. They are parsed one by one, with turns for other requests in between.
  * @throws AppError invalid_argument: malformed as a whole (http 400), `batch_size` (http 422)
  */
-function readItems(body: Buffer): Item[] {
-  const values = isArray(body) ? readArray(body) : readLines(body);
-  if (values.length === 0 || values.length > EVENTS_MAX) {
+async function readItems(body: Buffer): Promise<Item[]> {
+  const isList = isArray(body);
+  const texts = isList ? splitJsonArray(body, EVENTS_MAX) : splitLines(body);
+  if (texts.length === 0 || texts.length > EVENTS_MAX) {
     throw new AppError(
       "invalid_argument",
       "batch_size",
@@ -108,36 +115,40 @@ function readItems(body: Buffer): Item[] {
       },
     );
   }
-  return values;
-}
-
-function readArray(body: Buffer): Item[] {
-  const values = parseBody(body);
-  if (!Array.isArray(values)) throw invalid([{ pointer: "", detail: "must be an array" }]);
-  if (values.length > EVENTS_MAX) return new Array<Item>(values.length); // refused by its length alone
-  return values.map((value) => judge(() => value));
-}
-
-function readLines(body: Buffer): Item[] {
   const items: Item[] = [];
-  for (let start = 0; start < body.length && items.length <= EVENTS_MAX; ) {
-    const newline = body.indexOf(NEWLINE, start);
-    const end = newline < 0 ? body.length : newline;
-    const line = body.subarray(start, end);
-    if (!isBlank(line)) items.push(judge(() => parseBody(line)));
-    start = end + 1;
+  let sliceEndsMs = performance.now() + SLICE_MS;
+  for (const text of texts) {
+    const item = judge(text);
+    // An array that holds what is no JSON is no JSON itself; a line stands alone.
+    if (isList && "problem" in item && item.problem.status === 400) throw item.error;
+    items.push(item);
+    if (performance.now() < sliceEndsMs) continue;
+    await nextTurn();
+    sliceEndsMs = performance.now() + SLICE_MS;
   }
   return items;
 }
 
-function judge(read: () => unknown): Item {
+function splitLines(body: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let start = 0; start < body.length && lines.length <= EVENTS_MAX; ) {
+    const newline = body.indexOf(NEWLINE, start);
+    const end = newline < 0 ? body.length : newline;
+    const line = body.subarray(start, end);
+    if (!isBlank(line)) lines.push(line);
+    start = end + 1;
+  }
+  return lines;
+}
+
+function judge(text: Buffer): Item {
   try {
-    return { event: readEvent(read()) };
+    return { event: parseEvent(text) };
   } catch (thrown) {
     if (!(thrown instanceof AppError)) throw thrown;
     const problem = toProblem(thrown);
     const errors = problem.errors?.slice(0, FAULTS_MAX);
-    return { problem: errors ? { ...problem, errors } : problem };
+    return { problem: errors ? { ...problem, errors } : problem, error: thrown };
   }
 }
 

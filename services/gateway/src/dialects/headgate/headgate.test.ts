@@ -5,6 +5,7 @@ import { AlertStatus, type Event, Severity } from "@headgate/proto/event/v1/even
 import { HookState } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, test } from "vitest";
 import { openTestDoor, type TestDoor } from "../../testing/front-door.ts";
+import { measureHold, measureParse } from "../../testing/loop-hold.ts";
 import { conformance, sendRaw } from "../conformance.ts";
 import accepted from "./fixtures/accepted.json" with { type: "json" };
 import refusals from "./fixtures/refused.json" with { type: "json" };
@@ -53,6 +54,40 @@ describe("one event", () => {
       id: world.door.published[0]?.id,
       status: "accepted",
     });
+  });
+
+  test("props are kept as the text that was sent, in a batch too", async () => {
+    await using world = await open();
+    const props = '{"id": 12345678901234567890,"far":1e400,"__proto__":{"a":1},"a":1,"a":2}';
+    expect((await world.post(`{"text":"t","props":${props}}`)).status).toBe(202);
+    expect((await world.post(`[{"props":${props},"text":"t"}]`, {}, `${PATH}/batch`)).status).toBe(
+      207,
+    );
+    expect(world.door.published.map((event) => contentOf(event)?.propsJson)).toEqual([
+      props,
+      props,
+    ]);
+    const answer = await world.post(`{"text":"t","props":${props}}`, {}, `${PATH}?wait=readable`);
+    expect([answer.status, answer.body.includes(`"props":${props}`)]).toEqual([201, true]);
+  });
+
+  test("a member __proto__ is refused by its name", async () => {
+    await using world = await open();
+    const answer = await world.post('{"text":"t","__proto__":{"title":"x"}}');
+    expect(answer.status).toBe(422);
+    expect(JSON.parse(answer.body).errors).toEqual([
+      { pointer: "/__proto__", detail: "is not a member of an event" },
+    ]);
+  });
+
+  test("an event of too many values is refused before it is parsed", async () => {
+    await using world = await open();
+    const props = Array.from({ length: 20_000 }, (_, at) => `"${at}":1`).join(",");
+    const answer = await world.post(`{"text":"t","props":{${props}}}`);
+    expect([answer.status, answer.body]).toEqual([
+      400,
+      expect.stringContaining("/problems/json_too_many_values"),
+    ]);
   });
 
   test("carries every member of the form into the event", async () => {
@@ -319,6 +354,28 @@ describe("batches", () => {
     expect(world.door.published.map((event) => contentOf(event)?.text)).toEqual(
       events.map(({ text }) => text),
     );
+  });
+
+  test("the largest ones hold the event loop for a fraction of the time that parsing 1 MiB takes", async () => {
+    await using world = await open();
+    const fields = Array.from({ length: 40 }, (_, at) => ({ name: `n${at}`, value: "v" }));
+    const event = { text: "a", props: { list: Array(60).fill(1) }, fields };
+    const count = Math.floor(1_000_000 / JSON.stringify(event).length);
+    const body = JSON.stringify(Array(count).fill(event));
+    const send = async () => expect((await world.post(body, {}, BATCH)).status).toBe(207);
+    expect((await measureHold(send)) / measureParse()).toBeLessThan(0.5);
+  });
+
+  test.each([
+    ['[{"text":"a"},{"text":]', 400],
+    ['[{"text":"a"}}', 400],
+    ['[{"text":"a"}] x', 400],
+    ['[{"text":"a"},]', 400],
+    [`[${"{".repeat(40)}]`, 400],
+  ])("refuse %s as a whole: it is no JSON", async (body, status) => {
+    await using world = await open();
+    expect((await world.post(body, {}, BATCH)).status).toBe(status);
+    expect(world.door.published).toEqual([]);
   });
 
   test("answer 429 when the budget let none through", async () => {

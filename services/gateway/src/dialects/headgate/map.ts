@@ -66,19 +66,17 @@ export function toEvent(body: NativeEvent, id: string, stamp: Stamp): Event {
   });
 }
 
-type Shown = Pick<NativeEvent, "text" | "title" | "severity" | "link" | "fields"> & {
-  readonly props?: object | undefined;
-};
+type Shown = Pick<NativeEvent, "text" | "title" | "severity" | "link" | "fields" | "propsText">;
 
 /** What is shown, of a hook's event and of a draft alike. */
-export function toContent({ text, title, severity, link, fields, props }: Shown) {
+export function toContent({ text, title, severity, link, fields, propsText }: Shown) {
   return {
     text: text ?? "",
     title: title ?? "",
     severity: severity === undefined ? Severity.UNSPECIFIED : SEVERITIES[severity],
     link: link ?? "",
     fields: fields === undefined ? [] : fields.map(toField),
-    propsJson: props === undefined ? "" : JSON.stringify(props),
+    propsJson: propsText ?? "",
   };
 }
 

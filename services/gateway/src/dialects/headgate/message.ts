@@ -1,5 +1,6 @@
 /** A message as the native API writes it; what does not apply is null, not absent. */
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { JsonText } from "@headgate/kit/json";
 import type { Message } from "@headgate/proto/chat/v1/chat";
 import { type Attachment, AuthorType, type Media, Severity } from "@headgate/proto/event/v1/event";
 
@@ -11,7 +12,7 @@ const SEVERITIES: Readonly<Record<number, string>> = {
   [Severity.CRITICAL]: "critical",
 };
 
-/** The JSON form of a message. */
+/** The JSON form of a message, for `stringifyJson`. */
 export function renderMessage(message: Message) {
   const { content, origin, author, fold } = message;
   return {
@@ -35,7 +36,7 @@ export function renderMessage(message: Message) {
     hook_id: textOrNull(origin?.hookId),
     dialect: textOrNull(origin?.dialect),
     root_id: textOrNull(message.rootId),
-    props: content?.propsJson ? (JSON.parse(content.propsJson) as unknown) : null,
+    props: jsonOrNull(content?.propsJson),
     dedup_key: textOrNull(fold?.key),
     count: message.count,
     first_at: timeOrNull(message.firstAt),
@@ -62,8 +63,8 @@ function renderAttachment(attachment: Attachment) {
     thumb_url: textOrNull(attachment.thumbUrl),
     footer: textOrNull(attachment.footer),
     footer_icon: textOrNull(attachment.footerIcon),
-    ts: attachment.tsJson ? (JSON.parse(attachment.tsJson) as unknown) : null,
-    actions: attachment.actionsJson ? (JSON.parse(attachment.actionsJson) as unknown) : null,
+    ts: jsonOrNull(attachment.tsJson),
+    actions: jsonOrNull(attachment.actionsJson),
   };
 }
 
@@ -82,6 +83,10 @@ function renderMedia(media: Media) {
 
 function textOrNull(text: string | undefined): string | null {
   return text ? text : null;
+}
+
+function jsonOrNull(text: string | undefined): JsonText | null {
+  return text ? new JsonText(text) : null;
 }
 
 function integerOrNull(value: bigint): number | null {

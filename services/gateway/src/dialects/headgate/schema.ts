@@ -1,6 +1,6 @@
 /** The body of the native hook: what is taken, and every fault of what is not. */
 import { AppError, type Fault } from "@headgate/kit/errors";
-import { countCodePoints, parseJson } from "@headgate/kit/json";
+import { countCodePoints, parseJson, readMemberText } from "@headgate/kit/json";
 
 /** A body that was found good. */
 export type NativeEvent = {
@@ -17,6 +17,8 @@ export type NativeEvent = {
   }[];
   readonly link?: string;
   readonly props?: Readonly<Record<string, unknown>>;
+  /** The JSON text of `props` as it was sent: its numbers keep all their digits. */
+  readonly propsText?: string | undefined;
 };
 
 /** Names of severities, as senders write them. */
@@ -54,6 +56,16 @@ export function parseBody(body: Buffer): unknown {
     );
   }
   return value;
+}
+
+/**
+ * The event that the JSON text of one holds.
+ * @throws AppError invalid_argument: what `parseBody` and `readEvent` say
+ */
+export function parseEvent(body: Buffer): NativeEvent {
+  const event = readEvent(parseBody(body));
+  if (event.props === undefined) return event;
+  return { ...event, propsText: readMemberText(body, "props") };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** One event: POST /in/{token}. */
 import { createNamedId } from "@headgate/kit/ids";
+import { stringifyJson } from "@headgate/kit/json";
 import type { Gate, Hook, HookReply, HookRequest } from "../../dialect.ts";
 import { budgetsOf, findUsableHook, limited, rateLimitHeaders } from "./admission.ts";
 import { renderError } from "./errors.ts";
@@ -7,7 +8,7 @@ import { createStamp, toEvent } from "./map.ts";
 import { renderMessage } from "./message.ts";
 import { createClaim, replayOf, settled } from "./replay.ts";
 import { checkMediaType, readIdempotencyKey, readWait } from "./request.ts";
-import { parseBody, readEvent } from "./schema.ts";
+import { parseEvent } from "./schema.ts";
 
 /** Bytes of one event. Native API, "Forms that scripts rely on": 256 KiB. */
 const BODY_BYTES_MAX = 256 * 1024;
@@ -52,7 +53,7 @@ async function post(
   waits: boolean,
   headers: Readonly<Record<string, string>>,
 ): Promise<HookReply> {
-  const event = readEvent(parseBody(body));
+  const event = parseEvent(body);
   const stamp = createStamp(hook, gate.now(), request.traceId);
   await gate.accept([toEvent(event, id, stamp)]);
   gate.touchHook(hook.record.id);
@@ -63,7 +64,7 @@ async function post(
       return {
         status: 201,
         headers: { ...headers, Location: location },
-        body: JSON.stringify(renderMessage(message)),
+        body: stringifyJson(renderMessage(message)),
       };
     }
   }

@@ -2,6 +2,7 @@ import { AppError } from "@headgate/kit/errors";
 import { createId, isUuid } from "@headgate/kit/ids";
 import { HookAction, HookState } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, test } from "vitest";
+import { measureHold, measureParse } from "../../../testing/loop-hold.ts";
 import { messageOf, openApi, TOKEN, unknown } from "./fake-api.ts";
 
 const at = { seconds: 1_700_000_000n, nanos: 5_000_000 };
@@ -109,6 +110,40 @@ describe("what is refused", () => {
       new Set(["/team_id", "/name", "/display_nmae", "/is_private"]),
     );
     expect(api.asked).toEqual([]);
+  });
+
+  test("a log-in of more than 4 KiB is refused unread", async () => {
+    await using api = await openApi();
+    const body = { name: "ada", password: "x".repeat(4 * 1024) };
+    const answer = await api.send("/sessions", { token: undefined, body });
+    expect([answer.status, answer.json.type]).toEqual([413, "/problems/body_too_large"]);
+  });
+
+  test.each([
+    { count: 9_900, status: 422 },
+    { count: 80_000, status: 400 },
+  ])(
+    "$count unknown members hold the event loop for less than parsing 1 MiB takes",
+    async ({ count, status }) => {
+      await using api = await openApi();
+      const members = Array.from({ length: count }, (_, at) => [`m${at}`, 1]);
+      const body = JSON.stringify(Object.fromEntries(members));
+      const headers = { "content-type": "application/json" };
+      const path = `/channels/${api.channel.id}/messages`;
+      const send = async () => {
+        const answer = await api.send(path, { method: "POST", body, headers });
+        expect(answer.status).toBe(status);
+      };
+      expect((await measureHold(send)) / measureParse()).toBeLessThan(0.75);
+    },
+  );
+
+  test("a body of more values than are taken is 400", async () => {
+    await using api = await openApi();
+    const props = Array.from({ length: 20_000 }, () => 1);
+    const body = { text: "t", props: { list: props } };
+    const answer = await api.send(`/channels/${api.channel.id}/messages`, { body });
+    expect([answer.status, answer.json.type]).toEqual([400, "/problems/json_too_many_values"]);
   });
 
   test("faults that the registry finds are faults of the body", async () => {

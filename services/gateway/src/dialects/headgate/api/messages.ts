@@ -1,5 +1,6 @@
 /** Messages of channels: read in both directions, written like every other event. */
 import { isUuid } from "@headgate/kit/ids";
+import { readMemberText } from "@headgate/kit/json";
 import type { Message } from "@headgate/proto/chat/v1/chat";
 import type { Event } from "@headgate/proto/event/v1/event";
 import type { Channel } from "@headgate/proto/registry/v1/registry";
@@ -43,6 +44,8 @@ const Draft = closed({
   props: Type.Optional(Type.Object({}, { additionalProperties: true })),
   root_id: Type.Optional(Id),
 });
+/** Bytes of a draft: room for 100 fields of the longest text. */
+const DRAFT_BYTES_MAX = 1024 * 1024;
 type DraftBody = Type.Static<typeof Draft>;
 
 const AcceptedForm = Type.Object({ id: Id, status: Type.Literal("accepted") });
@@ -78,6 +81,7 @@ export function createMessageRoutes({
       tag,
       params: { channel_id: "channel" },
       body: Draft,
+      bodyBytesMax: DRAFT_BYTES_MAX,
       responses: {
         201: {
           description: "The message, as it is read now.",
@@ -158,7 +162,7 @@ export function createMessageRoutes({
   }
 
   function toEvent(
-    { body, caller, newId, traceId }: ApiRequest<unknown, DraftBody>,
+    { body, bodyBytes, caller, newId, traceId }: ApiRequest<unknown, DraftBody>,
     channel: Channel,
   ): Event {
     const { user } = caller;
@@ -175,7 +179,7 @@ export function createMessageRoutes({
       }),
       channelId: channel.id,
       rootId: body.root_id ?? "",
-      content: toContent(body),
+      content: toContent({ ...body, propsText: body.props && readMemberText(bodyBytes, "props") }),
     });
   }
 }

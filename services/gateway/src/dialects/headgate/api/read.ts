@@ -10,13 +10,17 @@ import { readIdempotencyKey } from "../request.ts";
 import { parseBody } from "../schema.ts";
 
 /** Bytes of a body whose route sets no bound of its own. */
-const BODY_BYTES_MAX = 1024 * 1024;
+const BODY_BYTES_MAX = 64 * 1024;
 /** ms in which a body must arrive. */
 const BODY_TIMEOUT_MS = 15_000;
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i;
 
-/** A body, parsed, and the digest of its bytes. */
-export type ReadBody = { readonly value: unknown; readonly digest: Uint8Array };
+/** A body, parsed and as it was sent, and the digest of its bytes. */
+export type ReadBody = {
+  readonly value: unknown;
+  readonly bytes: Buffer;
+  readonly digest: Uint8Array;
+};
 
 /**
  * The body of a request; no type at all is taken as JSON.
@@ -32,7 +36,11 @@ export async function readJson(
     throw new AppError("invalid_argument", "media_type", message, { http: 415 });
   }
   const body = await readBody(req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS, room });
-  return { value: parseBody(body), digest: createHash("sha256").update(body).digest() };
+  return {
+    value: parseBody(body),
+    bytes: body,
+    digest: createHash("sha256").update(body).digest(),
+  };
 }
 
 /** The parameters of a query: whole numbers and booleans where the schema says so and the text is one; a name given twice is a list. */

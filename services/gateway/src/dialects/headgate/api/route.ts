@@ -28,6 +28,8 @@ export type ApiRequest<Query, Body> = {
   readonly params: Readonly<Record<string, string>>;
   readonly query: Query;
   readonly body: Body;
+  /** The body as it was sent; empty without one. */
+  readonly bodyBytes: Buffer;
   /** Who asks; of public routes nobody, whose id is empty. */
   readonly caller: Caller;
   /** Who asks, as the registry's rpcs take it. */
@@ -53,7 +55,7 @@ export type Route<Query extends TObject = TObject, Body extends TSchema = TSchem
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Query;
   readonly body?: Body;
-  /** Bytes of a body; 1 MiB unless set. */
+  /** Bytes of a body; 64 KiB unless set. */
   readonly bodyBytesMax?: number;
   readonly responses: Readonly<Record<number, ResponseSpec>>;
   /** Statuses of problems besides those that the contract itself brings (401, 404 of a parameter, 400 … of a body). */

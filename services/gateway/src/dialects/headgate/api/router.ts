@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { AppError, STATUS } from "@headgate/kit/errors";
 import { isUuid } from "@headgate/kit/ids";
+import { stringifyJson } from "@headgate/kit/json";
 import { ATTR } from "@headgate/kit/semconv";
 import { activeSpan } from "@headgate/kit/telemetry";
 import express, { type Router } from "express";
@@ -11,7 +12,7 @@ import { sourceKey } from "../../../source.ts";
 import { renderError } from "../errors.ts";
 import { type Caller, identify } from "./caller.ts";
 import type { ApiDeps } from "./deps.ts";
-import { type Keyed, readJson, readKey, readQuery } from "./read.ts";
+import { type Keyed, type ReadBody, readJson, readKey, readQuery } from "./read.ts";
 import type { AnyRoute, ApiReply, ApiRequest } from "./route.ts";
 import { bodyInvalid, type Check, createCompiler, findNuls, queryInvalid } from "./validate.ts";
 
@@ -19,7 +20,11 @@ type Deps = { gate: Gate; deps: ApiDeps; routes: readonly AnyRoute[] };
 type Checks = { readonly query: Check; readonly body: Check | undefined };
 
 const NO_QUERY = Type.Object({}, { additionalProperties: false });
-const EMPTY_DIGEST = new Uint8Array(32);
+const NO_BODY: ReadBody = {
+  value: undefined,
+  bytes: Buffer.alloc(0),
+  digest: new Uint8Array(32),
+};
 /** Who asks on a public route: nobody. */
 const NOBODY = { user: { id: "" } } as Caller; // handlers of public routes are given no account to read
 
@@ -83,7 +88,7 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
     if (queryFaults.length > 0) throw queryInvalid(queryFaults);
     const body = checks.body
       ? await readJson(req, bodyBounds(declared, req, res, caller))
-      : { value: undefined, digest: EMPTY_DIGEST };
+      : NO_BODY;
     const bodyFaults = [...(checks.body?.(body.value) ?? []), ...findNuls(body.value)];
     if (bodyFaults.length > 0) throw bodyInvalid(bodyFaults);
     const traceId = traceIdOf(res);
@@ -99,6 +104,7 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
       params: params as Record<string, string>, // Express gives texts; each was checked above
       query,
       body: body.value,
+      bodyBytes: body.bytes,
       caller,
       actor: { userId, traceId },
       traceId,
@@ -214,7 +220,7 @@ function send(
       res,
       status,
       { "Content-Type": "application/json", ...headers },
-      JSON.stringify(body),
+      stringifyJson(body),
     );
 }
 

@@ -18,6 +18,8 @@ const tag = "sessions";
 const PER_SOURCE = 60;
 const PER_NAME = 30;
 const WINDOW_SECONDS = 60;
+/** Bytes of a log-in: room for the longest name and password, all escaped. Small, because the sender is not known yet. */
+const LOGIN_BYTES_MAX = 4 * 1024;
 /** ms: checking a password is made slow. */
 const LOGIN_DEADLINE_MS = 8_000;
 
@@ -51,6 +53,7 @@ export function createSessionRoutes({
         "Logs in by name and password; sets the session cookie. Needs Content-Type application/json; an Origin of another site is refused.",
       tag,
       isPublic: true,
+      bodyBytesMax: LOGIN_BYTES_MAX,
       body: closed({
         name: text({ minLength: 1, maxLength: 64 }),
         password: text({ minLength: 1, maxLength: 128 }),

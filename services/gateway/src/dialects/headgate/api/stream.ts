@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "@headgate/kit/errors";
+import { stringifyJson } from "@headgate/kit/json";
 import { Change } from "@headgate/proto/chat/v1/chat";
 import { Type } from "typebox";
 import { renderMessage } from "../message.ts";
@@ -159,7 +160,7 @@ function openStream({
   function write(event: string, id: string | undefined, data: object): void {
     if (res.writableEnded || res.destroyed) return;
     const idLine = id === undefined ? "" : `id: ${id}\n`;
-    res.write(`event: ${event}\n${idLine}data: ${JSON.stringify(data)}\n\n`);
+    res.write(`event: ${event}\n${idLine}data: ${stringifyJson(data)}\n\n`);
     if (res.writableLength > WAITING_BYTES_MAX) res.destroy(); // the reader comes back with Last-Event-ID
   }
 
