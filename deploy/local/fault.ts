@@ -1,5 +1,7 @@
 /** What keeps the local system from running, said in one line to the person at the terminal. */
 
+import { codeOf } from "./files.ts";
+
 /** A foreseen reason to stop: `message` is the whole story, so it is printed without a stack. */
 export class LocalFault extends Error {
   override readonly name = "LocalFault";
@@ -24,6 +26,11 @@ export function explain(thrown: unknown, write: (text: string) => void): number 
     write(`${thrown.message}\n`);
     return thrown.exitCode;
   }
+  const path = findRefusedPath(thrown);
+  if (path) {
+    write(`${path} may not be read or written by this user: give it to this user, or remove it\n`);
+    return 1;
+  }
   write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
   return 1;
 }
@@ -38,4 +45,22 @@ function findCode(thrown: unknown, code: string): boolean {
     if ("code" in error && error.code === code) return true;
   }
   return false;
+}
+
+/** The path of an error of the file system that says that this user has no right to it. */
+function findRefusedPath(thrown: unknown): string | undefined {
+  const code = codeOf(thrown);
+  if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") return undefined;
+  return thrown instanceof Error && "path" in thrown ? String(thrown.path) : undefined;
+}
+
+/** Why something failed, in one line of at most 300 characters: the message of an error, and that of what caused it. */
+export function describeError(thrown: unknown): string {
+  const parts: string[] = [];
+  for (let error = thrown, depth = 0; error && depth < 4; depth++) {
+    const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    if (line !== "" && !parts.some((part) => part.includes(line))) parts.push(line);
+    error = error instanceof Error ? error.cause : undefined;
+  }
+  return parts.join(": ").slice(0, 300);
 }

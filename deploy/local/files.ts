@@ -6,7 +6,7 @@ export async function readIfThere(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, "utf8");
   } catch (thrown) {
-    if (hasCode(thrown, "ENOENT")) return undefined;
+    if (codeOf(thrown) === "ENOENT") return undefined;
     throw thrown;
   }
 }
@@ -17,7 +17,8 @@ export async function writeSecretJson(file: string, value: object): Promise<void
   await rename(`${file}.new`, file);
 }
 
-/** Whether something that was thrown is an error of the system with this code. */
-export function hasCode(thrown: unknown, code: string): boolean {
-  return thrown instanceof Error && "code" in thrown && thrown.code === code;
+/** The code of an error of the system ("EACCES"); undefined for anything else that was thrown. */
+export function codeOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
 }

@@ -1,45 +1,58 @@
 /** One run at a time on a data folder. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { LocalFault } from "./fault.ts";
-import { readStartedAt } from "./process-table.ts";
 
-type Holder = { readonly pid: number; readonly startedAt: number };
+/** SQLite's code for a database that another connection holds. */
+const SQLITE_BUSY = 5;
 
 /**
- * Takes the data folder for this process; disposing gives it back. What a dead process left is taken over.
+ * Takes the data folder for this process; disposing gives it back. The lock is the exclusive transaction of an empty
+ * SQLite database, and so one of the operating system's own: it ends with the process, however that ends, on every
+ * system that Node runs on. `lock.json` beside it only says which process has it.
  * @throws LocalFault naming the process that has it
  */
 export async function lockFolder(dataDir: string): Promise<AsyncDisposable> {
-  const file = join(dataDir, "lock.json");
-  const mine: Holder = { pid: process.pid, startedAt: (await readStartedAt(process.pid)) ?? 0 };
-  for (let tries = 0; !(await create(file, mine)); tries++) {
-    const holder = await readHolder(file);
-    const alive = holder && (await readStartedAt(holder.pid)) === holder.startedAt;
-    if (alive || tries > 2) {
-      throw new LocalFault(
-        `${dataDir} is in use by another run (process ${holder?.pid ?? "unknown"}): stop that one, or set HEADGATE_DATA (and HEADGATE_PORT) to others`,
-      );
-    }
-    await rm(file, { force: true });
+  const holderFile = join(dataDir, "lock.json");
+  const database = openExclusively(join(dataDir, "lock.db"));
+  if (!database) {
+    throw new LocalFault(
+      `${dataDir} is in use by another run (process ${await readHolder(holderFile)}): stop that one, or set HEADGATE_DATA (and HEADGATE_PORT) to others`,
+    );
   }
-  return { [Symbol.asyncDispose]: () => rm(file, { force: true }) };
+  await using scope = new AsyncDisposableStack();
+  scope.defer(() => database.close());
+  await writeFile(holderFile, JSON.stringify({ pid: process.pid }));
+  return scope.move();
 }
 
-async function create(file: string, holder: Holder): Promise<boolean> {
+/** The database in an exclusive transaction; undefined when another process has it. */
+function openExclusively(file: string): DatabaseSync | undefined {
+  let database: DatabaseSync | undefined;
   try {
-    await writeFile(file, JSON.stringify(holder), { flag: "wx" });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-    throw error;
+    database = new DatabaseSync(file);
+    database.exec("begin exclusive");
+    return database;
+  } catch (cause) {
+    database?.close();
+    if (isBusy(cause)) return undefined;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new LocalFault(`${file} cannot be locked: ${why}; it may belong to another user`, {
+      cause,
+    });
   }
 }
 
-async function readHolder(file: string): Promise<Holder | undefined> {
+function isBusy(thrown: unknown): boolean {
+  return thrown instanceof Error && "errcode" in thrown && thrown.errcode === SQLITE_BUSY;
+}
+
+/** The id of the process that has the folder, for people. */
+async function readHolder(file: string): Promise<string> {
   try {
-    return JSON.parse(await readFile(file, "utf8")) as Holder; // written by create
+    return String(JSON.parse(await readFile(file, "utf8")).pid);
   } catch {
-    return undefined;
+    return "unknown";
   }
 }

@@ -5,6 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { openDataFolder } from "./data-folder.ts";
+import { checkExternal, readExternal } from "./external.ts";
 import { readIfThere } from "./files.ts";
 import { lockFolder } from "./lock.ts";
 import { prepareKafka } from "./parts/kafka.ts";
@@ -54,11 +56,14 @@ export type OpenPartsOptions = {
 export async function openParts(options: OpenPartsOptions): Promise<Parts> {
   const { dataDir, env, report, throwaway = false, signal } = options;
   const [logFolder, runFolder] = [join(dataDir, "logs"), join(dataDir, "run")];
+  await openDataFolder(dataDir);
   for (const folder of [logFolder, runFolder]) await mkdir(folder, { recursive: true });
   await using scope = new AsyncDisposableStack();
   scope.use(await lockFolder(dataDir));
   for (const name of await sweepProcesses(runFolder))
     report(`stopped ${name}, left by an earlier run`);
+  const external = readExternal(env);
+  await checkExternal(external, signal);
   const ports = await claimPorts(join(dataDir, "ports.json"), [
     "kafka",
     "controller",
@@ -70,9 +75,7 @@ export async function openParts(options: OpenPartsOptions): Promise<Parts> {
     return { folder: join(dataDir, name), logFolder, runFolder, throwaway, report, signal };
   };
 
-  const brokers = env.KAFKA_BROKERS?.trim();
-  const databaseUrl = env.DATABASE_URL?.trim();
-  const redisUrl = env.REDIS_URL?.trim();
+  const { brokers, databaseUrl, redisUrl } = external;
   const [redis, postgres, kafka] = await settleAll([
     redisUrl ? undefined : prepareRedis(place("redis"), { port: ports.redis, password }),
     databaseUrl
@@ -89,9 +92,9 @@ export async function openParts(options: OpenPartsOptions): Promise<Parts> {
   await settleAll(local.map((part) => part.process.start()));
   const open = scope.move();
   return {
-    kafkaBrokers: brokers ? brokers.split(",").map((one) => one.trim()) : [addressOf(kafka)],
-    databaseUrl: databaseUrl || addressOf(postgres),
-    redisUrl: redisUrl || addressOf(redis),
+    kafkaBrokers: brokers ?? [addressOf(kafka)],
+    databaseUrl: databaseUrl ?? addressOf(postgres),
+    redisUrl: redisUrl ?? addressOf(redis),
     processes: { kafka: kafka?.process, postgres: postgres?.process, redis: redis?.process },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { LocalFault } from "./fault.ts";
+import { codeOf } from "./files.ts";
 
 /** First port that may be picked. Linux gives outgoing connections 32,768 and up, so nothing takes these by chance. */
 const PORT_FIRST = 21_000;
@@ -30,11 +31,16 @@ export async function claimPorts<Name extends string>(
 }
 
 /** Whether a port can be listened on at an address just now. */
-export function isPortFree(host: string, port: number): Promise<boolean> {
+export async function isPortFree(host: string, port: number): Promise<boolean> {
+  return (await probePort(host, port)) === undefined;
+}
+
+/** Listens on a port (0: any) and stops. @returns the code of the error that kept it from that; undefined when it could */
+export function probePort(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once("error", (error) => resolve(codeOf(error) ?? error.message));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }
 

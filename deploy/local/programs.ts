@@ -32,7 +32,7 @@ export async function runProgram(
     cwd?: string;
     env?: NodeJS.ProcessEnv;
     input?: string;
-    signal?: AbortSignal;
+    signal?: AbortSignal | undefined;
   },
 ): Promise<void> {
   const child = spawn(command, args, {

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { flag, integer, oneOf, optional, readEnv, text, url } from "@headgate/kit/env";
 import { LOG_LEVELS } from "@headgate/kit/log";
+import { externalFields } from "./external.ts";
 import { ROOT } from "./root.ts";
 
 /** Settings that are checked here and handed to the gateway as they are. */
@@ -27,9 +28,10 @@ const fields = {
   HEADGATE_MATTERMOST_USERNAME_OVERRIDE: optional(flag(true)),
   HEADGATE_MATTERMOST_ICON_OVERRIDE: optional(flag(true)),
   HEADGATE_TRUSTED_PROXIES: optional(text()),
+  ...externalFields,
 };
 
-/** Names of all settings of `npm start` that begin with HEADGATE_; each is in usage.txt and in the README. */
+/** Names of all settings of `npm start`; each is in usage.txt and in the README. */
 export const SETTING_NAMES: readonly string[] = Object.keys(fields);
 
 /** The settings of a run. */

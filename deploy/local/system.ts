@@ -1,13 +1,14 @@
 /** The whole system as local processes: parts, topics, tables, services, demo. What `npm start`, e2e tests and the bench run. */
 import { appendFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "@headgate/kit/log";
+import { openDataFolder } from "./data-folder.ts";
 import { type SeededDemo, seedDemo } from "./demo.ts";
 import { describeFullDisk } from "./disk.ts";
 import { LocalFault } from "./fault.ts";
 import { openParts, type Parts } from "./parts.ts";
-import { claimPorts, isPortFree } from "./ports.ts";
+import { claimPorts, probePort } from "./ports.ts";
 import { prepareParts } from "./prepare.ts";
 import { readSecrets, renewAdmin, writeSecrets } from "./secrets.ts";
 import { describeService, SERVICE_NAMES, SERVICE_PORTS, type ServiceName } from "./services.ts";
@@ -59,6 +60,9 @@ export type System = AsyncDisposable &
 /** Bytes that must be free to begin: Kafka alone reserves tens of MB for its first segments' indexes. */
 const FREE_BYTES_MIN = 300 * 1024 * 1024;
 
+/** ms for the name of the host to be looked up. */
+const PROBE_TIMEOUT_MS = 5_000;
+
 /**
  * Starts everything and waits until every service is ready and the demo is there.
  * @throws LocalFault in one line for what a person can mend: port taken, folder in use, disk full, Java or Maven missing
@@ -67,9 +71,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const { dataDir, host = "127.0.0.1", report = () => {}, signal } = options;
   const env = options.env ?? { PATH: process.env.PATH, HOME: process.env.HOME };
   const logFolder = join(dataDir, "logs");
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await openDataFolder(dataDir);
   await checkDisk(dataDir);
-  if (options.port !== 0) await checkPort(host, options.port);
+  await checkPort(host, options.port);
 
   await using scope = new AsyncDisposableStack();
   const throwaway = options.throwaway ?? false;
@@ -79,14 +83,14 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const secrets = recoverAdmin ? renewAdmin(known) : known;
   const ports = await claimPorts(join(dataDir, "ports.json"), [...SERVICE_PORTS, "gateway"]);
   const port = options.port || ports.gateway;
-  const url = `http://${host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host}:${port}`;
+  const url = `http://${toLocalHost(host)}:${port}`;
   const publicUrl = options.publicUrl ?? url;
 
   report("preparing topics and tables");
   const logFile = join(logFolder, "local.log");
   const write = (line: string) => appendFileSync(logFile, `${line}\n`);
-  await prepareParts(parts, createLog({ service: "local", level: "info", write }));
-  signal?.throwIfAborted();
+  const log = createLog({ service: "local", level: "info", write });
+  await untilAborted(prepareParts(parts, log), signal);
 
   const context = {
     ...{ parts, ports, secrets, recoverAdmin, host, port, publicUrl, logFolder, env },
@@ -122,16 +126,44 @@ function mapServices<T>(make: (name: ServiceName) => T): Record<ServiceName, T> 
   return Object.fromEntries(entries) as Record<ServiceName, T>; // every name is in SERVICE_NAMES
 }
 
+/** Waits for work that knows no signal, and no longer than until the signal aborts. @throws its reason then */
+async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  const aborted = new Promise<void>((resolve) => {
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await Promise.race([work, aborted]);
+  signal?.throwIfAborted();
+}
+
+/** The host part of a URL by which this machine reaches what listens on a host. */
+function toLocalHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
 /** Waits for all before it throws the first failure, so that nothing starts behind our back. */
 async function settleAll(tasks: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(tasks);
   await Promise.all(tasks);
 }
 
+/** @throws LocalFault when the front door cannot listen there; port 0 looks at the address alone */
 async function checkPort(host: string, port: number): Promise<void> {
-  if (await isPortFree(host, port)) return;
+  const timedOut = sleep(PROBE_TIMEOUT_MS, "no answer", { ref: false });
+  const code = await Promise.race([probePort(host, port), timedOut]);
+  if (code === undefined) return;
+  if (code === "EADDRINUSE") {
+    throw new LocalFault(
+      `port ${port} on ${host} is taken: stop what listens there, or set HEADGATE_PORT to another one`,
+    );
+  }
+  if (code === "EACCES") {
+    throw new LocalFault(
+      `port ${port} is not for this user: set HEADGATE_PORT to one from 1024 on`,
+    );
+  }
   throw new LocalFault(
-    `port ${port} on ${host} is taken: stop what listens there, or set HEADGATE_PORT to another one`,
+    `HEADGATE_HOST is ${host}, where this machine cannot listen (${code}): set it to an address of this machine, such as 127.0.0.1 or 0.0.0.0`,
   );
 }
 

@@ -1,12 +1,11 @@
 /** `npm start` after people have tidied up: it comes up, and says in one line each what is not as it was. */
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Demo } from "@headgate/local/demo";
-import { ROOT } from "@headgate/local/root";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
+import { npmStart } from "../support/npm-start.ts";
 import { findPort } from "../support/ports.ts";
 
 /** More than the rows of one page of any list. */
@@ -27,39 +26,18 @@ afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
 /** Runs `npm start` until it is ready, does something, and stops it by SIGTERM. Returns all that it printed. */
 async function withSystem(work: () => Promise<void>, args: string[] = []): Promise<string> {
-  const child = spawn(process.execPath, ["deploy/local/bootstrap.mjs", "start", ...args], {
-    cwd: ROOT,
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      HEADGATE_DATA: dataDir,
-      HEADGATE_PORT: String(port),
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const start = npmStart({ HEADGATE_DATA: dataDir, HEADGATE_PORT: String(port) }, args);
   try {
-    await eventually(
-      () => {
-        if (child.exitCode !== null) return true;
-        return /^ready http/m.test(output);
-      },
-      { timeoutMs: READY_TIMEOUT_MS },
-    );
-    expect(output).toMatch(/^ready http/m);
+    const isReady = () => start.isOver() || /^ready http/m.test(start.output());
+    await eventually(isReady, { timeoutMs: READY_TIMEOUT_MS });
+    expect(start.output()).toMatch(/^ready http/m);
     await work();
   } finally {
-    child.kill("SIGTERM");
-    await ended;
+    start.kill("SIGTERM");
+    await start.ended;
   }
-  expect(await ended, output).toBe(0);
-  return output;
+  expect(await start.ended, start.output()).toBe(0);
+  return start.output();
 }
 
 async function readDemo(): Promise<Demo> {

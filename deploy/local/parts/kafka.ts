@@ -37,7 +37,8 @@ export async function prepareKafka(
   await writeFile(logging, LOGGING);
   const base = [...JVM_OPTIONS, `-Dlog4j2.configurationFile=${logging}`, "-cp", join(jars, "*")];
   const env = { PATH: process.env.PATH ?? "", LANG: "C.UTF-8" };
-  await format({ java, base, settings, data, env, marker: join(place.folder, "formatted") });
+  const marker = join(place.folder, "formatted");
+  await format({ java, base, settings, data, env, marker, signal: place.signal });
   const server = supervise(
     {
       name: "kafka",
@@ -67,6 +68,7 @@ async function format(options: {
   data: string;
   env: Record<string, string>;
   marker: string;
+  signal: AbortSignal | undefined;
 }): Promise<void> {
   const formatted = await access(options.marker).then(
     () => true,
@@ -85,7 +87,7 @@ async function format(options: {
       "-c",
       options.settings,
     ],
-    { timeoutMs: FORMAT_TIMEOUT_MS, env: options.env },
+    { timeoutMs: FORMAT_TIMEOUT_MS, env: options.env, signal: options.signal },
   );
   await writeFile(options.marker, clusterId);
 }

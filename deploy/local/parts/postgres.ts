@@ -30,7 +30,8 @@ export async function preparePostgres(
   const unprivileged = await findUnprivileged(join(bin, "postgres"));
   const data = join(place.folder, "data");
   await mkdir(place.folder, { recursive: true });
-  await initialise({ bin, unprivileged, data, folder: place.folder, password: options.password });
+  const { folder, signal } = place;
+  await initialise({ bin, unprivileged, data, folder, password: options.password, signal });
   const [command, ...args] = [
     ...unprivileged,
     join(bin, "postgres"),
@@ -124,8 +125,9 @@ async function initialise(options: {
   data: string;
   folder: string;
   password: string;
+  signal: AbortSignal | undefined;
 }): Promise<void> {
-  const { bin, unprivileged, data, folder, password } = options;
+  const { bin, unprivileged, data, folder, password, signal } = options;
   const marker = join(folder, "initialised");
   const done = await access(marker).then(
     () => true,
@@ -143,6 +145,7 @@ async function initialise(options: {
       env: BARE_ENV,
       cwd: folder,
       input,
+      signal,
     });
   };
   try {

@@ -8,6 +8,7 @@ import { openProducer } from "./kafka/producer.ts";
 import { createPublisher, DEFAULT_SIZES, prepareRaw } from "./kafka/publisher.ts";
 import type { Kafka, KafkaOptions } from "./kafka/types.ts";
 
+export { checkBrokers } from "./kafka/check.ts";
 export { dead, done, drop, type Outcome, retry } from "./kafka/outcome.ts";
 export { provisionTopics } from "./kafka/provision.ts";
 export type {
