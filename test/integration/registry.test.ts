@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { openClient, serveRpc } from "@headgate/kit/grpc";
@@ -115,6 +117,37 @@ async function count(db: Queries, table: string): Promise<number> {
   return row?.n ?? -1;
 }
 
+test("the order of creation of a database from before it had one is by time, then by id", async () => {
+  const { databaseUrl } = await useParts();
+  const url = await freshDatabase(databaseUrl, `registry_${randomBytes(6).toString("hex")}`);
+  const { log } = createCollectedLog();
+  const folder = await mkdtemp(path.join(tmpdir(), "headgate-migrations-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const files = (await readdir(FOLDER)).sort();
+  const copy = async (names: string[]) => {
+    for (const name of names) await copyFile(path.join(FOLDER, name), path.join(folder, name));
+  };
+  await copy(files.slice(0, 3));
+  await migrate({ url, schema: SCHEMA, folder, log });
+  await using db = await openPostgres({ url, poolMax: 2, log });
+  const ids = ["30", "20", "10", "40"].map((start) => `${start}${randomUUID().slice(2)}`);
+  const days = [1, 1, 2, 3];
+  for (const [at, id] of ids.entries()) {
+    await db.query(
+      `insert into registry.teams
+         (id, number, name, display_name, creator_id, created_at, updated_at)
+       values ($1, $2, $3, $3, $1, $4, $4)`,
+      [id, at + 1, `team-${at}`, new Date(Date.UTC(2026, 0, days[at]))],
+    );
+  }
+  await copy(files);
+  await migrate({ url, schema: SCHEMA, folder, log });
+  const rows = await db.query<{ id: string }>("select id from registry.teams order by position");
+  expect(rows.map(({ id }) => id)).toEqual([1, 0, 2, 3].map((at) => ids[at]));
+  const [place] = await db.query<{ last: string }>("select last from registry.positions");
+  expect(place?.last).toBe("4");
+});
+
 describe("over rpc and Postgres", () => {
   let opened: Awaited<ReturnType<typeof openServed>>;
   beforeAll(async () => {
@@ -127,6 +160,71 @@ describe("over rpc and Postgres", () => {
   accessLossSuite(open);
   peopleSuite(open);
   hooksSuite(open);
+
+  test("a poller misses nothing that is created meanwhile, with ids in any order", async () => {
+    const { world } = opened;
+    const { manage } = world;
+    const { member, teamId, open: channel } = await openScene(world);
+    const actor = by(member);
+    const polled = {
+      channels: async (after: bigint) => (await manage.listChannels(pageAfter(after))).channels,
+      hooks: async (after: bigint) => (await manage.listIncomingHooks(pageAfter(after))).hooks,
+      bots: async (after: bigint) =>
+        (await manage.listUsers({ ...pageAfter(after), isBot: true })).users,
+      tokens: async (after: bigint) => (await manage.listTokens(pageAfter(after))).tokens,
+    };
+    // Random ids, as an Idempotency-Key makes them.
+    const makers: readonly ((id: string) => Promise<unknown>)[] = [
+      (id) => manage.createChannel({ actor, id, teamId, name: id }),
+      (id) => manage.createBot({ actor, id, teamId, name: id }),
+      (id) => manage.createToken({ actor, id, name: id }),
+      (id) =>
+        manage.createIncomingHook({
+          actor,
+          id,
+          dialect: "headgate",
+          action: HookAction.CHAT_MESSAGE,
+          targetId: channel.id,
+          name: id,
+        }),
+    ];
+    const made = new Set<string>();
+    let isMaking = true;
+    const making = Promise.all(
+      Array.from({ length: 8 }, async (_, worker) => {
+        for (let count = 0; count < 20; count++) {
+          const id = randomUUID();
+          await makers[(worker + count) % makers.length]?.(id);
+          made.add(id);
+        }
+      }),
+    ).finally(() => {
+      isMaking = false;
+    });
+    const seen = await Promise.all(
+      Object.values(polled).map(async (list) => {
+        const found: { id: string; position: bigint }[] = [];
+        for (let isLast = false; ; ) {
+          const wasMaking = isMaking;
+          const page = await list(found.at(-1)?.position ?? 0n);
+          found.push(...page);
+          if (page.length === 0 && isLast) return found;
+          isLast = !wasMaking;
+        }
+      }),
+    );
+    await making;
+    const ids = new Set(seen.flat().map(({ id }) => id));
+    expect([...made].filter((id) => !ids.has(id))).toEqual([]);
+    for (const found of seen) {
+      const positions = found.map(({ position }) => position);
+      expect(positions).toEqual([...new Set(positions)].sort((one, other) => Number(one - other)));
+    }
+
+    function pageAfter(value: bigint) {
+      return { actor, page: { limit: 3, bound: { case: "after" as const, value } } };
+    }
+  });
 
   test("a hook that is made while its owner leaves the team is refused or disabled", async () => {
     const { world, db } = opened;

@@ -135,9 +135,9 @@ export function readPage(page: Page | undefined): Window {
   const faults = createFaults();
   const limit = page?.limit || 50;
   faults.check(limit <= 200, "/limit", "must be from 1 to 200");
-  const { case: side, value = "" } = page?.bound ?? { case: undefined };
-  if (side) faults.id(`/${side}`, value);
+  const { case: side, value = 0n } = page?.bound ?? { case: undefined };
+  const first = side === "before" ? 1n : 0n;
+  faults.check(value >= first, `/${side}`, `must be at least ${first}`);
   faults.throwAny();
-  if (!side || (side === "before" && value === "")) return { limit, bound: undefined };
-  return { limit, bound: { case: side, value } };
+  return { limit, bound: side && { case: side, value } };
 }

@@ -96,15 +96,15 @@ export function createChannelRules(deps: Pick<Deps, "store" | "now" | "createId"
         userId: actor.id,
         createdAt: timestampFromDate(at),
       });
-      await tx.insertChannel(channel);
-      await tx.addChannelMember(maker);
+      channel.position = await tx.insertChannel(channel);
+      const { member } = await tx.addChannelMember(maker);
       await record({
         action: "channel.created",
         subject: `channel:${channel.id}`,
         after: show(ChannelSchema, channel),
         announce: [
           announced({ case: "channel", value: channel }),
-          announced({ case: "channelMember", value: maker }),
+          announced({ case: "channelMember", value: member }),
         ],
       });
       return channel;

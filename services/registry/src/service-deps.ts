@@ -25,10 +25,10 @@ export type Deps = {
   readonly sealer: Sealer;
 };
 
-/** One page by id: the newest first, or only older, or only newer ones (oldest first). */
+/** One page by position: the newest first, or only older, or only newer ones (oldest first). */
 export type Window = {
   readonly limit: number;
-  readonly bound: { readonly case: "before" | "after"; readonly value: string } | undefined;
+  readonly bound: { readonly case: "before" | "after"; readonly value: bigint } | undefined;
 };
 
 /** The kinds of things that are made with an id that the caller may choose. */
@@ -43,7 +43,7 @@ export type Reader = {
   findTeamMembersOf(userId: string): Promise<TeamMember[]>;
   /** The channels of a team that a user is a member of. */
   findChannelsOf(teamId: string, userId: string): Promise<Channel[]>;
-  /** The first team, by id, that both are in. */
+  /** The oldest team that both are in. */
   findSharedTeam(userId: string, otherId: string): Promise<Team | undefined>;
   findUser(id: string): Promise<User | undefined>;
   findUserByName(name: string): Promise<User | undefined>;
@@ -109,7 +109,8 @@ export type Announcement = { readonly key: string; readonly value: RegistryChang
 
 /**
  * Reads and writes within one transaction. `lock*` reads a thing and keeps others from changing it until the end.
- * Where a name or an id is taken, inserts and saves throw AppError already_exists and the transaction is over.
+ * Inserts answer the position that the thing got. Where a name or an id is taken, inserts and saves throw AppError
+ * already_exists and the transaction is over.
  */
 export type Changes = Reader & {
   lockTeam(id: string): Promise<Team | undefined>;
@@ -128,16 +129,16 @@ export type Changes = Reader & {
   /** Holds off every other first start, and answers whether there is no user yet. */
   lockFirstStart(): Promise<boolean>;
 
-  insertTeam(team: Team, creatorId: string): Promise<void>;
+  insertTeam(team: Team, creatorId: string): Promise<bigint>;
   saveTeam(team: Team): Promise<void>;
   /** Adds, or changes the role; answers the member as it is now, and whether it is new. */
   putTeamMember(member: TeamMember): Promise<{ member: TeamMember; isNew: boolean }>;
   /** Answers whether there was one. */
   removeTeamMember(teamId: string, userId: string): Promise<boolean>;
-  insertUser(user: User, creatorId: string, passwordHash: string | undefined): Promise<void>;
+  insertUser(user: User, creatorId: string, passwordHash: string | undefined): Promise<bigint>;
   saveUser(user: User): Promise<void>;
   savePasswordHash(userId: string, hash: string): Promise<void>;
-  insertToken(token: Token, digest: Uint8Array, creatorId: string): Promise<void>;
+  insertToken(token: Token, digest: Uint8Array, creatorId: string): Promise<bigint>;
   /** Revokes the live tokens that match; answers them with their digests. */
   revokeTokens(
     which: { id: string } | { userId: string; onlySessions: boolean },
@@ -145,7 +146,7 @@ export type Changes = Reader & {
   ): Promise<{ id: string; userId: string; digest: Uint8Array }[]>;
   /** Removes sessions of a user that ended before a time. */
   forgetSessions(userId: string, endedBefore: Date): Promise<void>;
-  insertChannel(channel: Channel): Promise<void>;
+  insertChannel(channel: Channel): Promise<bigint>;
   saveChannel(channel: Channel): Promise<void>;
   /** Answers the member as it is now, and whether it is new. */
   addChannelMember(member: ChannelMember): Promise<{ member: ChannelMember; isNew: boolean }>;
@@ -153,7 +154,7 @@ export type Changes = Reader & {
   removeChannelMember(channelId: string, userId: string): Promise<boolean>;
   /** Out of every channel of a team; answers the ids of those it was in. */
   leaveChannels(teamId: string, userId: string): Promise<string[]>;
-  insertHook(hook: IncomingHook, creatorId: string): Promise<void>;
+  insertHook(hook: IncomingHook, creatorId: string): Promise<bigint>;
   saveHook(hook: IncomingHook): Promise<void>;
   deleteHook(id: string): Promise<void>;
   /** Deletes the hooks that write into a target; answers their ids. */

@@ -80,7 +80,7 @@ export function createFirstAdminRules(deps: Omit<Deps, "throttle" | "sealer">) {
       createdAt: at,
       updatedAt: at,
     });
-    await tx.insertUser(user, user.id, hash);
+    user.position = await tx.insertUser(user, user.id, hash);
     return user;
   }
 

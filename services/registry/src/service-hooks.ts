@@ -104,7 +104,7 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
       hook.teamId = (await checkHook({ faults, tx, actor, owner, hook })) ?? "";
       faults.throwAny();
       if (hook.botId === "" && !isOwnerWriter) hook.botId = (await makeBot(deps, scene, hook)).id;
-      await tx.insertHook(hook, actor.id);
+      hook.position = await tx.insertHook(hook, actor.id);
       const credential = await giveCredential(deps, scene, hook);
       const made = await reread(tx, hook.id);
       await record({

@@ -273,7 +273,7 @@ export async function addUser(
   user: User,
   { hash, teamId }: { hash: string | undefined; teamId: string | undefined },
 ): Promise<void> {
-  await tx.insertUser(user, actor.id, hash);
+  user.position = await tx.insertUser(user, actor.id, hash);
   const announce = [announced({ case: "user", value: user })];
   if (teamId !== undefined) {
     const { member } = await tx.putTeamMember(

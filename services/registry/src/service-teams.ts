@@ -91,15 +91,15 @@ export function createTeamRules(deps: Pick<Deps, "store" | "now" | "createId">) 
         role: TeamRole.ADMIN,
         createdAt: timestampFromDate(at),
       });
-      await tx.insertTeam(team, actor.id);
-      await tx.putTeamMember(maker);
+      team.position = await tx.insertTeam(team, actor.id);
+      const { member } = await tx.putTeamMember(maker);
       await record({
         action: "team.created",
         subject: `team:${team.id}`,
         after: show(TeamSchema, team),
         announce: [
           announced({ case: "team", value: team }),
-          announced({ case: "teamMember", value: maker }),
+          announced({ case: "teamMember", value: member }),
         ],
       });
       return team;

@@ -74,7 +74,7 @@ export function createTokenRules(deps: Omit<Deps, "sealer">) {
         createdAt: timestampFromDate(at),
         expiresAt: request.expiresAt,
       });
-      await tx.insertToken(token, digestOf(secret), actor.id);
+      token.position = await tx.insertToken(token, digestOf(secret), actor.id);
       await record({
         action: "token.created",
         subject: `token:${token.id}`,

@@ -40,7 +40,7 @@ export function createUpkeepRules(deps: Pick<Deps, "store" | "now">) {
         add(announced({ case: "team", value: team }));
       });
       for (const { id: teamId } of teams) {
-        await eachMember(tx.listTeamMembers, { teamId }, (member) =>
+        await each(tx.listTeamMembers, { teamId }, (member) =>
           add(announced({ case: "teamMember", value: member })),
         );
       }
@@ -50,7 +50,7 @@ export function createUpkeepRules(deps: Pick<Deps, "store" | "now">) {
         add(announced({ case: "channel", value: channel }));
       });
       for (const { id: channelId } of channels) {
-        await eachMember(tx.listChannelMembers, { channelId }, (member) =>
+        await each(tx.listChannelMembers, { channelId }, (member) =>
           add(announced({ case: "channelMember", value: member })),
         );
       }
@@ -63,34 +63,17 @@ export function createUpkeepRules(deps: Pick<Deps, "store" | "now">) {
 type List<Filter, Item> = (filter: Filter & { window: Window }) => Promise<Item[]>;
 
 /** Every item of a list, page by page, from the first. */
-function each<Filter, Item extends { id: string }>(
+async function each<Filter, Item extends { position: bigint }>(
   list: List<Filter, Item>,
   filter: Filter,
   use: (item: Item) => void,
 ): Promise<void> {
-  return walk(list, filter, use, ({ id }) => id);
-}
-
-function eachMember<Filter, Item extends { userId: string }>(
-  list: List<Filter, Item>,
-  filter: Filter,
-  use: (item: Item) => void,
-): Promise<void> {
-  return walk(list, filter, use, ({ userId }) => userId);
-}
-
-async function walk<Filter, Item>(
-  list: List<Filter, Item>,
-  filter: Filter,
-  use: (item: Item) => void,
-  keyOf: (item: Item) => string,
-): Promise<void> {
-  for (let value = ""; ; ) {
+  for (let value = 0n; ; ) {
     const window: Window = { limit: PAGE_MAX, bound: { case: "after", value } };
     const page = await list({ ...filter, window });
     page.forEach(use);
     const last = page.at(-1);
     if (!last || page.length < PAGE_MAX) return;
-    value = keyOf(last);
+    value = last.position;
   }
 }

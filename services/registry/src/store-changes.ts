@@ -4,6 +4,7 @@ import type { Db } from "@headgate/kit/postgres";
 import { HookState } from "@headgate/proto/registry/v1/registry";
 import type { Announcement, AuditEntry, Changes } from "./service-deps.ts";
 import { createHookChanges } from "./store-hook-changes.ts";
+import { insertOne, NEXT_POSITION } from "./store-positions.ts";
 import { createReader, oneById } from "./store-reads.ts";
 import {
   CHANNEL,
@@ -83,10 +84,12 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
     },
 
     async insertTeam(team, creatorId) {
-      await db.query(
-        `insert into registry.teams
-           (id, number, name, display_name, host, zone, creator_id, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      return await insertOne(
+        db,
+        `with place as (${NEXT_POSITION})
+         insert into registry.teams
+           (id, number, name, display_name, host, zone, creator_id, created_at, updated_at, position)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select last from place)) returning position`,
         [
           team.id,
           team.number,
@@ -107,14 +110,23 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
       );
     },
     async putTeamMember(member) {
-      // xmax is 0 on a row that this statement inserted.
-      const [row] = await db.query<TeamMemberRow & { is_new: boolean }>(
-        `insert into registry.team_members as m (team_id, user_id, role, created_at) values ($1, $2, $3, $4)
-         on conflict (team_id, user_id) do update set role = excluded.role
-         returning ${TEAM_MEMBER}, m.xmax = 0 as is_new`,
-        [member.teamId, member.userId, member.role, dateOf(member.createdAt)],
+      const { teamId, userId, role } = member;
+      const known = await oneById<TeamMemberRow>(
+        db,
+        `update registry.team_members m set role = ${Number(role)}
+         where team_id = $1 and user_id = $2 returning ${TEAM_MEMBER}`,
+        teamId,
+        userId,
       );
-      return row ? { member: toTeamMember(row), isNew: row.is_new } : { member, isNew: false };
+      if (known) return { member: toTeamMember(known), isNew: false };
+      const [row] = await db.query<TeamMemberRow>(
+        `with place as (${NEXT_POSITION})
+         insert into registry.team_members as m (team_id, user_id, role, created_at, position)
+         values ($1, $2, $3, $4, (select last from place))
+         on conflict (team_id, user_id) do update set role = excluded.role returning ${TEAM_MEMBER}`,
+        [teamId, userId, role, dateOf(member.createdAt)],
+      );
+      return { member: row ? toTeamMember(row) : member, isNew: true };
     },
     async removeTeamMember(teamId, userId) {
       const text =
@@ -122,11 +134,14 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
       return (await oneById(db, text, teamId, userId)) !== undefined;
     },
     async insertUser(user, creatorId, passwordHash) {
-      await db.query(
-        `insert into registry.users
+      return await insertOne(
+        db,
+        `with place as (${NEXT_POSITION})
+         insert into registry.users
            (id, number, name, display_name, email, is_bot, owner_id, is_system_admin, icon_url, password_hash,
-            creator_id, created_at, updated_at, made_for_hook_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+            creator_id, created_at, updated_at, made_for_hook_id, position)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, (select last from place))
+         returning position`,
         [
           user.id,
           user.number,
@@ -168,10 +183,12 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
       await db.query(text, [userId, hash]);
     },
     async insertChannel(channel) {
-      await db.query(
-        `insert into registry.channels
-           (id, number, team_id, name, display_name, is_private, creator_id, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      return await insertOne(
+        db,
+        `with place as (${NEXT_POSITION})
+         insert into registry.channels
+           (id, number, team_id, name, display_name, is_private, creator_id, created_at, updated_at, position)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select last from place)) returning position`,
         [
           channel.id,
           channel.number,
@@ -199,15 +216,18 @@ export function createChanges(db: Db, outbox: Outbox): Changes {
       );
     },
     async addChannelMember(member) {
-      const [row] = await db.query(
-        `insert into registry.channel_members (channel_id, user_id, created_at) values ($1, $2, $3)
-         on conflict (channel_id, user_id) do nothing returning user_id`,
+      const known = await reader.findChannelMember(member.channelId, member.userId);
+      if (known) return { member: known, isNew: false };
+      const [row] = await db.query<ChannelMemberRow>(
+        `with place as (${NEXT_POSITION})
+         insert into registry.channel_members as m (channel_id, user_id, created_at, position)
+         values ($1, $2, $3, (select last from place))
+         on conflict (channel_id, user_id) do nothing returning ${CHANNEL_MEMBER}`,
         [member.channelId, member.userId, dateOf(member.createdAt)],
       );
-      const known = row
-        ? undefined
-        : await reader.findChannelMember(member.channelId, member.userId);
-      return { member: known ?? member, isNew: row !== undefined };
+      if (row) return { member: toChannelMember(row), isNew: true };
+      const other = await reader.findChannelMember(member.channelId, member.userId);
+      return { member: other ?? member, isNew: false };
     },
     async removeChannelMember(channelId, userId) {
       const text =

@@ -3,6 +3,7 @@ import { isUuid } from "@headgate/kit/ids";
 import type { Db } from "@headgate/kit/postgres";
 import { HookState, type IncomingHook } from "@headgate/proto/registry/v1/registry";
 import type { Changes } from "./service-deps.ts";
+import { insertOne, NEXT_POSITION } from "./store-positions.ts";
 import { oneById } from "./store-reads.ts";
 import { dateOf, HOOK, type HookRow, toHook } from "./store-rows.ts";
 
@@ -41,11 +42,14 @@ export function createHookChanges(db: Db): HookChanges {
       return (await db.query<HookRow>(read, [ids])).map(toHook);
     },
     async insertHook(hook, creatorId) {
-      await db.query(
-        `insert into registry.incoming_hooks
+      return await insertOne(
+        db,
+        `with place as (${NEXT_POSITION})
+         insert into registry.incoming_hooks
            (id, number, team_id, dialect, action, target_id, name, description, owner_id, bot_id, override_name,
-            override_icon_url, target_locked, limit_per_minute, limit_burst, state, hint, creator_id, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+            override_icon_url, target_locked, limit_per_minute, limit_burst, state, hint, creator_id, created_at, updated_at, position)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                 (select last from place)) returning position`,
         [
           hook.id,
           hook.number,

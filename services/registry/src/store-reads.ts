@@ -89,7 +89,7 @@ export function createReader(db: Db): Reader {
       const text = `select ${TEAM} from registry.teams t
         join registry.team_members a on a.team_id = t.id and a.user_id = $1
         join registry.team_members b on b.team_id = t.id and b.user_id = $2
-        order by t.id limit 1`;
+        order by t.position limit 1`;
       const row = await oneById<TeamRow>(db, text, userId, otherId);
       return row && toTeam(row);
     },
@@ -157,7 +157,7 @@ export function createReader(db: Db): Reader {
 
     async listTeams({ window, memberId }) {
       const parameters: unknown[] = [memberId ?? null];
-      const { condition, end } = windowOf(window, "t.id", parameters);
+      const { condition, end } = windowOf(window, "t.position", parameters);
       const text = `select ${TEAM} from registry.teams t
         where ${condition} and ($1::uuid is null or exists (
           select from registry.team_members m where m.team_id = t.id and m.user_id = $1))
@@ -166,14 +166,14 @@ export function createReader(db: Db): Reader {
     },
     async listTeamMembers({ window, teamId }) {
       const parameters: unknown[] = [teamId];
-      const { condition, end } = windowOf(window, "m.user_id", parameters);
+      const { condition, end } = windowOf(window, "m.position", parameters);
       const text = `select ${TEAM_MEMBER} from registry.team_members m
         where team_id = $1 and ${condition} ${end}`;
       return (await db.query<TeamMemberRow>(text, parameters)).map(toTeamMember);
     },
     async listUsers({ window, teamId, isBot, viewerId }) {
       const parameters: unknown[] = [teamId ?? null, isBot ?? null, viewerId ?? null];
-      const { condition, end } = windowOf(window, "u.id", parameters);
+      const { condition, end } = windowOf(window, "u.position", parameters);
       const text = `select ${USER} from registry.users u
         where ${condition} and ($2::boolean is null or is_bot = $2)
           and ($1::uuid is null or exists (
@@ -187,13 +187,13 @@ export function createReader(db: Db): Reader {
     },
     async listTokens({ window, userId }) {
       const parameters: unknown[] = [userId];
-      const { condition, end } = windowOf(window, "k.id", parameters);
+      const { condition, end } = windowOf(window, "k.position", parameters);
       const text = `select ${TOKEN} from registry.tokens k where user_id = $1 and ${condition} ${end}`;
       return (await db.query<TokenRow>(text, parameters)).map(toToken);
     },
     async listChannels({ window, teamId, viewerId }) {
       const parameters: unknown[] = [teamId ?? null, viewerId ?? null];
-      const { condition, end } = windowOf(window, "c.id", parameters);
+      const { condition, end } = windowOf(window, "c.position", parameters);
       const text = `select ${CHANNEL} from registry.channels c
         where ${condition} and ($1::uuid is null or c.team_id = $1)
           and ($2::uuid is null or exists (
@@ -206,7 +206,7 @@ export function createReader(db: Db): Reader {
     },
     async listChannelMembers({ window, channelId }) {
       const parameters: unknown[] = [channelId];
-      const { condition, end } = windowOf(window, "m.user_id", parameters);
+      const { condition, end } = windowOf(window, "m.position", parameters);
       const text = `select ${CHANNEL_MEMBER} from registry.channel_members m
         where channel_id = $1 and ${condition} ${end}`;
       return (await db.query<ChannelMemberRow>(text, parameters)).map(toChannelMember);
@@ -218,7 +218,7 @@ export function createReader(db: Db): Reader {
         targetId ?? null,
         viewerId ?? null,
       ];
-      const { condition, end } = windowOf(window, "h.id", parameters);
+      const { condition, end } = windowOf(window, "h.position", parameters);
       const text = `select ${HOOK} from registry.incoming_hooks h
         where ${condition} and ($1::uuid is null or h.team_id = $1) and ($2::text is null or h.dialect = $2)
           and ($3::uuid is null or h.target_id = $3)

@@ -24,7 +24,7 @@ import {
 import type { Window } from "./service-deps.ts";
 
 /** Columns of registry.teams t. */
-export const TEAM = `t.id, t.number, t.name, t.display_name, t.host, t.zone, t.created_at, t.updated_at`;
+export const TEAM = `t.id, t.number, t.name, t.display_name, t.host, t.zone, t.created_at, t.updated_at, t.position`;
 /** A row of TEAM. */
 export type TeamRow = {
   id: string;
@@ -35,6 +35,7 @@ export type TeamRow = {
   zone: string;
   created_at: Date;
   updated_at: Date;
+  position: string;
 };
 /** The team of a row. */
 export function toTeam(row: TeamRow): Team {
@@ -47,13 +48,20 @@ export function toTeam(row: TeamRow): Team {
     zone: row.zone,
     createdAt: timestampFromDate(row.created_at),
     updatedAt: timestampFromDate(row.updated_at),
+    position: BigInt(row.position),
   });
 }
 
 /** Columns of registry.team_members m. */
-export const TEAM_MEMBER = `m.team_id, m.user_id, m.role, m.created_at`;
+export const TEAM_MEMBER = `m.team_id, m.user_id, m.role, m.created_at, m.position`;
 /** A row of TEAM_MEMBER. */
-export type TeamMemberRow = { team_id: string; user_id: string; role: TeamRole; created_at: Date };
+export type TeamMemberRow = {
+  team_id: string;
+  user_id: string;
+  role: TeamRole;
+  created_at: Date;
+  position: string;
+};
 /** The member of a row. */
 export function toTeamMember(row: TeamMemberRow): TeamMember {
   return create(TeamMemberSchema, {
@@ -61,12 +69,13 @@ export function toTeamMember(row: TeamMemberRow): TeamMember {
     userId: row.user_id,
     role: row.role,
     createdAt: timestampFromDate(row.created_at),
+    position: BigInt(row.position),
   });
 }
 
 /** Columns of registry.users u; the password's hash is none of them. */
 export const USER = `u.id, u.number, u.name, u.display_name, u.email, u.is_bot, u.owner_id, u.is_system_admin,
-  u.icon_url, u.created_at, u.updated_at, u.deactivated_at, u.made_for_hook_id`;
+  u.icon_url, u.created_at, u.updated_at, u.deactivated_at, u.made_for_hook_id, u.position`;
 /** A row of USER. */
 export type UserRow = {
   id: string;
@@ -82,6 +91,7 @@ export type UserRow = {
   updated_at: Date;
   deactivated_at: Date | null;
   made_for_hook_id: string | null;
+  position: string;
 };
 /** The person or bot of a row. */
 export function toUser(row: UserRow): User {
@@ -99,11 +109,12 @@ export function toUser(row: UserRow): User {
     updatedAt: timestampFromDate(row.updated_at),
     deactivatedAt: toTimestamp(row.deactivated_at),
     madeForHookId: row.made_for_hook_id ?? "",
+    position: BigInt(row.position),
   });
 }
 
 /** Columns of registry.tokens k; the digest is none of them. */
-export const TOKEN = `k.id, k.user_id, k.name, k.hint, k.is_session, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`;
+export const TOKEN = `k.id, k.user_id, k.name, k.hint, k.is_session, k.created_at, k.expires_at, k.last_used_at, k.revoked_at, k.position`;
 /** A row of TOKEN. */
 export type TokenRow = {
   id: string;
@@ -115,6 +126,7 @@ export type TokenRow = {
   expires_at: Date | null;
   last_used_at: Date | null;
   revoked_at: Date | null;
+  position: string;
 };
 /** The token of a row. */
 export function toToken(row: TokenRow): Token {
@@ -128,12 +140,13 @@ export function toToken(row: TokenRow): Token {
     expiresAt: toTimestamp(row.expires_at),
     lastUsedAt: toTimestamp(row.last_used_at),
     revokedAt: toTimestamp(row.revoked_at),
+    position: BigInt(row.position),
   });
 }
 
 /** Columns of registry.channels c. */
 export const CHANNEL = `c.id, c.number, c.team_id, c.name, c.display_name, c.is_private, c.creator_id,
-  c.created_at, c.updated_at, c.archived_at`;
+  c.created_at, c.updated_at, c.archived_at, c.position`;
 /** A row of CHANNEL. */
 export type ChannelRow = {
   id: string;
@@ -146,6 +159,7 @@ export type ChannelRow = {
   created_at: Date;
   updated_at: Date;
   archived_at: Date | null;
+  position: string;
 };
 /** The channel of a row. */
 export function toChannel(row: ChannelRow): Channel {
@@ -160,26 +174,33 @@ export function toChannel(row: ChannelRow): Channel {
     createdAt: timestampFromDate(row.created_at),
     updatedAt: timestampFromDate(row.updated_at),
     archivedAt: toTimestamp(row.archived_at),
+    position: BigInt(row.position),
   });
 }
 
 /** Columns of registry.channel_members m. */
-export const CHANNEL_MEMBER = `m.channel_id, m.user_id, m.created_at`;
+export const CHANNEL_MEMBER = `m.channel_id, m.user_id, m.created_at, m.position`;
 /** A row of CHANNEL_MEMBER. */
-export type ChannelMemberRow = { channel_id: string; user_id: string; created_at: Date };
+export type ChannelMemberRow = {
+  channel_id: string;
+  user_id: string;
+  created_at: Date;
+  position: string;
+};
 /** The member of a row. */
 export function toChannelMember(row: ChannelMemberRow): ChannelMember {
   return create(ChannelMemberSchema, {
     channelId: row.channel_id,
     userId: row.user_id,
     createdAt: timestampFromDate(row.created_at),
+    position: BigInt(row.position),
   });
 }
 
 /** Columns of registry.incoming_hooks h, with the digests of its live credentials, newest first. */
 export const HOOK = `h.id, h.number, h.team_id, h.dialect, h.action, h.target_id, h.name, h.description, h.owner_id,
   h.bot_id, h.override_name, h.override_icon_url, h.target_locked, h.limit_per_minute, h.limit_burst, h.state, h.disabled_reason, h.hint,
-  h.created_at, h.updated_at, h.last_used_at,
+  h.created_at, h.updated_at, h.last_used_at, h.position,
   array(select d.digest from registry.hook_credentials d
         where d.hook_id = h.id and (d.expires_at is null or d.expires_at > now())
         order by d.expires_at desc nulls first, d.digest) as digests,
@@ -210,6 +231,7 @@ export type HookRow = {
   last_used_at: Date | null;
   digests: Buffer[];
   retired_not_after: Date | null;
+  position: string;
 };
 /** The hook of a row. */
 export function toHook(row: HookRow): IncomingHook {
@@ -237,6 +259,7 @@ export function toHook(row: HookRow): IncomingHook {
     updatedAt: timestampFromDate(row.updated_at),
     lastUsedAt: toTimestamp(row.last_used_at),
     retiredNotAfter: toTimestamp(row.retired_not_after),
+    position: BigInt(row.position),
   });
 }
 
@@ -252,8 +275,8 @@ export function windowOf(
 ): { condition: string; end: string } {
   const isForward = bound?.case === "after";
   const end = `order by ${column} ${isForward ? "asc" : "desc"} limit $${parameters.push(limit)}`;
-  if (!bound || bound.value === "") return { condition: "true", end };
-  const place = `$${parameters.push(bound.value)}::uuid`;
+  if (!bound) return { condition: "true", end };
+  const place = `$${parameters.push(bound.value)}::bigint`;
   return { condition: `${column} ${isForward ? ">" : "<"} ${place}`, end };
 }
 

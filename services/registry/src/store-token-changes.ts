@@ -1,6 +1,7 @@
 /** Writes of bearer tokens and sessions within one transaction. */
 import type { Db } from "@headgate/kit/postgres";
 import type { Changes } from "./service-deps.ts";
+import { insertOne, NEXT_POSITION } from "./store-positions.ts";
 import { oneById } from "./store-reads.ts";
 import { dateOf, TOKEN, type TokenRow, toToken } from "./store-rows.ts";
 
@@ -15,10 +16,12 @@ export function createTokenChanges(db: Db): TokenChanges {
       return row && toToken(row);
     },
     async insertToken(token, digest, creatorId) {
-      await db.query(
-        `insert into registry.tokens
-           (id, user_id, name, digest, hint, is_session, creator_id, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      return await insertOne(
+        db,
+        `with place as (${NEXT_POSITION})
+         insert into registry.tokens
+           (id, user_id, name, digest, hint, is_session, creator_id, created_at, expires_at, position)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select last from place)) returning position`,
         [
           token.id,
           token.userId,

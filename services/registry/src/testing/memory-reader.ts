@@ -105,22 +105,21 @@ function find<Thing>(
 }
 
 function forward(limit: number): Window {
-  return { limit, bound: { case: "after", value: "" } };
+  return { limit, bound: { case: "after", value: 0n } };
 }
 
-/** One page, by id; memberships by the id of the user. */
-function page<Thing extends { id: string } | { userId: string }>(
+/** One page, by position. */
+function page<Thing extends { position: bigint }>(
   table: Map<string, Thing>,
   { limit, bound }: Window,
   isWanted: (thing: Thing) => boolean,
 ): Thing[] {
-  const keyOf = (thing: Thing) => ("id" in thing ? thing.id : thing.userId);
   const isForward = bound?.case === "after";
-  const things = [...table.values()].filter(isWanted).filter((thing) => {
-    if (!bound || bound.value === "") return true;
-    return isForward ? keyOf(thing) > bound.value : keyOf(thing) < bound.value;
+  const things = [...table.values()].filter(isWanted).filter(({ position }) => {
+    if (!bound) return true;
+    return isForward ? position > bound.value : position < bound.value;
   });
-  things.sort((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1));
+  things.sort((one, other) => (one.position < other.position ? -1 : 1));
   return (isForward ? things : things.reverse()).slice(0, limit);
 }
 

@@ -4,6 +4,7 @@ import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { AppError } from "@headgate/kit/errors";
 import {
   type Channel,
+  ChannelMemberSchema,
   HookState,
   type IncomingHook,
   IncomingHookSchema,
@@ -90,7 +91,7 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
     lockAnnouncing: async () => {},
 
     async insertTeam(team, creatorId) {
-      insert(teams, team, creatorId, ({ name }) => name === team.name);
+      return insert(teams, team, creatorId, ({ name }) => name === team.name);
     },
     async saveTeam(team) {
       teams.set(team.id, team);
@@ -98,14 +99,16 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
     async putTeamMember(member) {
       const key = `${member.teamId}:${member.userId}`;
       const known = teamMembers.get(key);
-      const put = known ? create(TeamMemberSchema, { ...known, role: member.role }) : member;
+      const put = known
+        ? create(TeamMemberSchema, { ...known, role: member.role })
+        : create(TeamMemberSchema, { ...member, position: nextPosition() });
       teamMembers.set(key, put);
       return { member: put, isNew: known === undefined };
     },
     removeTeamMember: async (teamId, userId) => teamMembers.delete(`${teamId}:${userId}`),
     async insertUser(user, creatorId, passwordHash) {
-      insert(users, user, creatorId, ({ name }) => name === user.name);
       if (passwordHash !== undefined) tables.passwords.set(user.id, passwordHash);
+      return insert(users, user, creatorId, ({ name }) => name === user.name);
     },
     async saveUser(user) {
       users.set(user.id, user);
@@ -115,11 +118,11 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
     },
     async insertToken(token, digest, creatorId) {
       const name = token.name.toLowerCase();
-      insert(tokens, token, creatorId, (other) => {
+      tables.digests.set(token.id, digest);
+      return insert(tokens, token, creatorId, (other) => {
         const isNamed = !token.isSession && !other.isSession && !other.revokedAt;
         return isNamed && other.userId === token.userId && other.name.toLowerCase() === name;
       });
-      tables.digests.set(token.id, digest);
     },
     async revokeTokens(which, at) {
       const matching = [...tokens.values()].filter((token) => {
@@ -143,7 +146,7 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
     async insertChannel(channel) {
       const isSame = (other: Channel) =>
         other.teamId === channel.teamId && other.name === channel.name;
-      insert(channels, channel, channel.creatorId, isSame);
+      return insert(channels, channel, channel.creatorId, isSame);
     },
     async saveChannel(channel) {
       for (const other of channels.values()) {
@@ -155,8 +158,9 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
     async addChannelMember(member) {
       const key = `${member.channelId}:${member.userId}`;
       const known = channelMembers.get(key);
-      if (!known) channelMembers.set(key, member);
-      return { member: known ?? member, isNew: known === undefined };
+      const put = known ?? create(ChannelMemberSchema, { ...member, position: nextPosition() });
+      channelMembers.set(key, put);
+      return { member: put, isNew: known === undefined };
     },
     removeChannelMember: async (channelId, userId) =>
       channelMembers.delete(`${channelId}:${userId}`),
@@ -167,7 +171,7 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
       return left.map(({ id }) => id);
     },
     async insertHook(hook, creatorId) {
-      insert(hooks, hook, creatorId, () => false);
+      return insert(hooks, hook, creatorId, () => false);
     },
     async saveHook(hook) {
       hooks.set(hook.id, hook);
@@ -208,15 +212,22 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
     announce: (announcements) => void tables.announced.push(...announcements),
   };
 
-  function insert<Thing extends { id: string }>(
+  function nextPosition(): bigint {
+    tables.place.last += 1n;
+    return tables.place.last;
+  }
+
+  function insert<Thing extends { id: string; position: bigint }>(
     table: Map<string, Thing>,
     thing: Thing,
     creatorId: string,
     isSame: (other: Thing) => boolean,
-  ): void {
+  ): bigint {
     if (table.has(thing.id) || [...table.values()].some(isSame)) throw taken();
-    table.set(thing.id, thing);
+    const position = nextPosition();
+    table.set(thing.id, { ...thing, position });
     tables.creators.set(thing.id, creatorId);
+    return position;
   }
 
   function withDigests(id: string): IncomingHook | undefined {

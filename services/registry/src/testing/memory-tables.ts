@@ -26,6 +26,8 @@ export type Tables = {
   digests: Map<string, Uint8Array>;
   /** By hook id, newest first. */
   credentials: Map<string, (Credential & { expiresAt?: Date | undefined })[]>;
+  /** The last position that was given. */
+  place: { last: bigint };
   audit: AuditEntry[];
   announced: Announcement[];
 };
@@ -44,6 +46,7 @@ export function emptyTables(): Tables {
     passwords: new Map(),
     digests: new Map(),
     credentials: new Map(),
+    place: { last: 0n },
     audit: [],
     announced: [],
   };
@@ -63,6 +66,7 @@ export function copyTables(tables: Tables): Tables {
     passwords: new Map(tables.passwords),
     digests: new Map(tables.digests),
     credentials: new Map(tables.credentials),
+    place: { ...tables.place },
     audit: [...tables.audit],
     announced: [...tables.announced],
   };

@@ -115,16 +115,18 @@ export function peopleSuite(open: () => Promise<World>): void {
     test("page their members both ways without a gap", async () => {
       const world = await open();
       const { leader, teamId } = await openScene(world);
-      const page = async (bound: { case: "after" | "before"; value: string } | undefined) => {
+      const page = async (bound: { case: "after" | "before"; value: bigint } | undefined) => {
         const request = { actor: by(leader), teamId, page: { limit: 2, bound } };
-        return (await world.manage.listTeamMembers(request)).members.map(({ userId }) => userId);
+        return (await world.manage.listTeamMembers(request)).members.map(
+          ({ position }) => position,
+        );
       };
-      const forward: string[] = [];
-      for (let next = await page({ case: "after", value: "" }); next.length > 0; ) {
+      const forward: bigint[] = [];
+      for (let next = await page({ case: "after", value: 0n }); next.length > 0; ) {
         forward.push(...next);
         next = await page({ case: "after", value: known(next.at(-1)) });
       }
-      const backward: string[] = [];
+      const backward: bigint[] = [];
       for (let next = await page(undefined); next.length > 0; ) {
         backward.push(...next);
         next = await page({ case: "before", value: known(next.at(-1)) });

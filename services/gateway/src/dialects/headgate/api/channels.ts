@@ -16,7 +16,7 @@ import {
   timeOrNull,
 } from "./forms.ts";
 import { need } from "./need.ts";
-import { idPage, isShort, renderPage, toIdPage } from "./page.ts";
+import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "channels";
@@ -46,15 +46,14 @@ export function createChannelRoutes({ management }: Pick<ApiDeps, "management">)
       operationId: "listChannels",
       summary: "Channels that the caller may read, archived ones too.",
       tag,
-      query: closed({ ...idPage, team_id: Type.Optional(Id) }),
+      query: closed({ ...pageQuery, team_id: Type.Optional(Id) }),
       responses: { 200: { description: "A page of them.", schema: pageOf(ChannelForm) } },
       problems: [404],
       async handler({ actor, query }) {
-        const asked = { actor, page: toIdPage(query), teamId: query.team_id ?? "" };
+        const asked = { actor, page: toPage(query), teamId: query.team_id ?? "" };
         const { channels } = await management.listChannels(asked);
         const isLast = isShort(query, channels);
-        const cursorOf = ({ id }: Channel) => id;
-        const form = { cursorOf, render: renderChannel, isLast };
+        const form = { render: renderChannel, isLast };
         return { status: 200, body: renderPage(query, channels, form) };
       },
     }),
@@ -142,14 +141,13 @@ export function createChannelRoutes({ management }: Pick<ApiDeps, "management">)
       summary: "Who is in the channel, by user id.",
       tag,
       params,
-      query: closed(idPage),
+      query: closed(pageQuery),
       responses: { 200: { description: "A page of them.", schema: pageOf(MemberForm) } },
       async handler({ actor, query, params: { channel_id: channelId = "" } }) {
-        const asked = { actor, channelId, page: toIdPage(query) };
+        const asked = { actor, channelId, page: toPage(query) };
         const { members } = await management.listChannelMembers(asked);
         const isLast = isShort(query, members);
-        const cursorOf = ({ userId }: ChannelMember) => userId;
-        const form = { cursorOf, render: renderMember, isLast };
+        const form = { render: renderMember, isLast };
         return { status: 200, body: renderPage(query, members, form) };
       },
     }),

@@ -1,5 +1,5 @@
 /** Incoming hooks of every dialect: /incoming-hooks. */
-import { HookState, type IncomingHook } from "@headgate/proto/registry/v1/registry";
+import { HookState } from "@headgate/proto/registry/v1/registry";
 import { Type } from "typebox";
 import { created, createdSpec } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
@@ -22,7 +22,7 @@ import {
   Target,
 } from "./hook-form.ts";
 import { need } from "./need.ts";
-import { idPage, isShort, renderPage, toIdPage } from "./page.ts";
+import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "incoming hooks";
@@ -41,7 +41,7 @@ export function createHookRoutes({
       summary: "The caller's own hooks; in teams that the caller administers, everybody's.",
       tag,
       query: closed({
-        ...idPage,
+        ...pageQuery,
         team_id: Type.Optional(Id),
         dialect: Type.Optional(Dialect),
         target_id: Type.Optional(Id),
@@ -51,16 +51,15 @@ export function createHookRoutes({
       async handler({ actor, query }) {
         const { hooks } = await management.listIncomingHooks({
           actor,
-          page: toIdPage(query),
+          page: toPage(query),
           teamId: query.team_id ?? "",
           dialect: query.dialect ?? "",
           targetId: query.target_id ?? "",
         });
         const isLast = isShort(query, hooks);
-        const cursorOf = ({ id }: IncomingHook) => id;
         return {
           status: 200,
-          body: renderPage(query, hooks, { cursorOf, render: renderHook, isLast }),
+          body: renderPage(query, hooks, { render: renderHook, isLast }),
         };
       },
     }),

@@ -15,7 +15,7 @@ import type { ApiDeps } from "./deps.ts";
 import { closed, Id, Link, pageOf, text } from "./forms.ts";
 import { MessageForm } from "./message-form.ts";
 import { need } from "./need.ts";
-import { positionPage, renderPage, toPositionPage } from "./page.ts";
+import { pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, type ApiRequest, route } from "./route.ts";
 import { missing } from "./router.ts";
 import { bodyInvalid } from "./validate.ts";
@@ -64,11 +64,11 @@ export function createMessageRoutes({
       summary: "Messages by position; after walks forward without gaps.",
       tag,
       params: { channel_id: "channel" },
-      query: closed(positionPage),
+      query: closed(pageQuery),
       responses: { 200: { description: "A page of them.", schema: pageOf(MessageForm) } },
       async handler({ actor, query, params: { channel_id: channelId = "" } }) {
         await management.getChannel({ actor, id: channelId });
-        const page = { channelId, ...toPositionPage(query) };
+        const page = { channelId, ...toPage(query) };
         const { messages } = await chat.listMessages(page);
         return { status: 200, body: renderMessages(query, messages) };
       },
@@ -123,11 +123,11 @@ export function createMessageRoutes({
       summary: "The replies to a message, oldest first.",
       tag,
       params: { message_id: "message" },
-      query: closed({ limit: positionPage.limit, after: positionPage.after }),
+      query: closed({ limit: pageQuery.limit, after: pageQuery.after }),
       responses: { 200: { description: "A page of them.", schema: pageOf(MessageForm) } },
       async handler({ actor, query, params: { message_id: rootId = "" } }) {
         await findMessage(actor, rootId);
-        const { limit } = toPositionPage(query);
+        const { limit } = toPage(query);
         const after = BigInt(query.after ?? 0);
         const { messages } = await chat.listReplies({ rootId, limit, after });
         return {
@@ -191,7 +191,6 @@ function renderMessages(
 ) {
   const last = messages.at(-1);
   return renderPage(query, messages, {
-    cursorOf: ({ position }) => String(position),
     render: renderMessage,
     isLast: last === undefined || last.position <= 1n,
   });

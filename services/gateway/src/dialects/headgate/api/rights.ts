@@ -30,12 +30,12 @@ export async function readRights(
     return wanted;
   }
   const allowed = new Set<string>();
-  let after = "";
+  let after = 0n;
   for (let page = 0; page < PAGES_MAX; page++) {
     const asked = { actor, page: { limit: PAGE, bound: { case: "after" as const, value: after } } };
     const { channels } = await management.listChannels(asked);
     for (const { id } of channels) allowed.add(id);
-    after = channels.at(-1)?.id ?? "";
+    after = channels.at(-1)?.position ?? 0n;
     if (channels.length < PAGE) return allowed;
   }
   const message = "There are too many channels: name those that are wanted.";

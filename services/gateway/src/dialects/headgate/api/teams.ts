@@ -15,7 +15,7 @@ import {
   timeOrNull,
 } from "./forms.ts";
 import { need } from "./need.ts";
-import { idPage, isShort, renderPage, toIdPage } from "./page.ts";
+import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "teams";
@@ -67,15 +67,14 @@ export function createTeamRoutes({ management }: Pick<ApiDeps, "management">): A
       operationId: "listTeams",
       summary: "Teams that the caller is in; of system admins, all.",
       tag,
-      query: closed(idPage),
+      query: closed(pageQuery),
       responses: { 200: { description: "A page of them.", schema: pageOf(TeamForm) } },
       async handler({ actor, query }) {
-        const { teams } = await management.listTeams({ actor, page: toIdPage(query) });
+        const { teams } = await management.listTeams({ actor, page: toPage(query) });
         const isLast = isShort(query, teams);
-        const cursorOf = ({ id }: Team) => id;
         return {
           status: 200,
-          body: renderPage(query, teams, { cursorOf, render: renderTeam, isLast }),
+          body: renderPage(query, teams, { render: renderTeam, isLast }),
         };
       },
     }),
@@ -151,19 +150,18 @@ export function createTeamRoutes({ management }: Pick<ApiDeps, "management">): A
       summary: "Who is in the team, by user id.",
       tag,
       params,
-      query: closed(idPage),
+      query: closed(pageQuery),
       responses: { 200: { description: "A page of them.", schema: pageOf(MemberForm) } },
       async handler({ actor, query, params: { team_id: teamId = "" } }) {
         const { members } = await management.listTeamMembers({
           actor,
           teamId,
-          page: toIdPage(query),
+          page: toPage(query),
         });
         const isLast = isShort(query, members);
-        const cursorOf = ({ userId }: TeamMember) => userId;
         return {
           status: 200,
-          body: renderPage(query, members, { cursorOf, render: renderMember, isLast }),
+          body: renderPage(query, members, { render: renderMember, isLast }),
         };
       },
     }),

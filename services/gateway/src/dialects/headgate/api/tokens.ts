@@ -6,7 +6,7 @@ import { created, createdSpec } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, Id, nullable, pageOf, Time, text, textOrNull, timeOrNull } from "./forms.ts";
 import { need } from "./need.ts";
-import { idPage, isShort, renderPage, toIdPage } from "./page.ts";
+import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "tokens";
@@ -38,17 +38,16 @@ export function createTokenRoutes({ management }: Pick<ApiDeps, "management">): 
       operationId: "listTokens",
       summary: "The caller's own tokens and sessions, or those of a bot the caller owns.",
       tag,
-      query: closed({ ...idPage, user_id: Type.Optional(Id) }),
+      query: closed({ ...pageQuery, user_id: Type.Optional(Id) }),
       responses: { 200: { description: "A page of them.", schema: pageOf(TokenForm) } },
       problems: [404],
       async handler({ actor, query }) {
-        const asked = { actor, page: toIdPage(query), userId: query.user_id ?? "" };
+        const asked = { actor, page: toPage(query), userId: query.user_id ?? "" };
         const { tokens } = await management.listTokens(asked);
         const isLast = isShort(query, tokens);
-        const cursorOf = ({ id }: Token) => id;
         return {
           status: 200,
-          body: renderPage(query, tokens, { cursorOf, render: renderToken, isLast }),
+          body: renderPage(query, tokens, { render: renderToken, isLast }),
         };
       },
     }),

@@ -4,7 +4,7 @@ import { created, createdSpec } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, DisplayName, IconLink, Id, pageOf, text } from "./forms.ts";
 import { need } from "./need.ts";
-import { idPage, isShort, renderPage, toIdPage } from "./page.ts";
+import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 import { renderUser, UserForm, UserName } from "./user-form.ts";
 
@@ -27,17 +27,16 @@ export function createUserRoutes({ management }: Pick<ApiDeps, "management">): A
       operationId: "listUsers",
       summary: "People that the caller may know of.",
       tag,
-      query: closed({ ...idPage, team_id: Type.Optional(Id) }),
+      query: closed({ ...pageQuery, team_id: Type.Optional(Id) }),
       responses: { 200: { description: "A page of them.", schema: pageOf(UserForm) } },
       problems: [404],
       async handler({ actor, query }) {
-        const asked = { actor, page: toIdPage(query), teamId: query.team_id ?? "", isBot: false };
+        const asked = { actor, page: toPage(query), teamId: query.team_id ?? "", isBot: false };
         const { users } = await management.listUsers(asked);
         const isLast = isShort(query, users);
-        const cursorOf = ({ id }: { id: string }) => id;
         return {
           status: 200,
-          body: renderPage(query, users, { cursorOf, render: renderUser, isLast }),
+          body: renderPage(query, users, { render: renderUser, isLast }),
         };
       },
     }),
