@@ -77,6 +77,7 @@ async function openRegistry(url: string, onAnnounced: () => void = () => {}) {
     passwords: createPasswords({ logN: 4 }),
     throttle: createThrottle(),
     sealer: createSealer(randomBytes(32)),
+    servedActions: new Set([HookAction.CHAT_MESSAGE, HookAction.DIRECT_MESSAGE]),
   });
   return { db, registry };
 }

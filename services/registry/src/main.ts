@@ -13,6 +13,7 @@ import { createRegistryRpc } from "./grpc.ts";
 import { createHeaders } from "./headers.ts";
 import { createPasswords } from "./password.ts";
 import { createRegistryService } from "./service.ts";
+import { SERVED_ACTIONS } from "./service-hook-checks.ts";
 import { createStore, SCHEMA } from "./store.ts";
 import { createThrottle } from "./throttle.ts";
 import { openExpiry, openHealing, prepareFirstStart } from "./upkeep.ts";
@@ -61,6 +62,7 @@ await runService("registry", async ({ log, env }) => {
     passwords: createPasswords(),
     throttle: createThrottle(),
     sealer: createSealer(config.secretKey),
+    servedActions: SERVED_ACTIONS,
   });
 
   await prepareFirstStart({ registry, firstAdmin: config.firstAdmin, log });

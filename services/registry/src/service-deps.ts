@@ -3,6 +3,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type {
   Channel,
   ChannelMember,
+  HookAction,
   IncomingHook,
   RegistryChanged,
   Team,
@@ -23,6 +24,8 @@ export type Deps = {
   readonly passwords: Passwords;
   readonly throttle: Throttle;
   readonly sealer: Sealer;
+  /** What new hooks may do: the actions that a service takes. */
+  readonly servedActions: ReadonlySet<HookAction>;
 };
 
 /** One page by position: the newest first, or only older, or only newer ones (oldest first). */

@@ -8,7 +8,7 @@ import {
 import { DIALECTS } from "./credential.ts";
 import type { Faults } from "./faults.ts";
 import { forbidden } from "./service-change.ts";
-import type { Changes } from "./service-deps.ts";
+import type { Changes, Deps } from "./service-deps.ts";
 import { unfitReason } from "./service-hook-fitness.ts";
 import {
   mayMakeThings,
@@ -27,6 +27,9 @@ const OVERRIDE_ICON_MAX = 1_024;
 const PER_MINUTE_MAX = 6_000_000;
 const BURST_MAX = 1_000_000;
 
+/** Actions that a service of this release takes: hooks for others would only be refused later. */
+export const SERVED_ACTIONS: ReadonlySet<HookAction> = new Set([HookAction.CHAT_MESSAGE]);
+
 /** The action as the native API writes it. */
 const ACTION_NAMES: Readonly<Record<number, string>> = {
   [HookAction.CHAT_MESSAGE]: "chat_message",
@@ -35,19 +38,23 @@ const ACTION_NAMES: Readonly<Record<number, string>> = {
   [HookAction.CALENDAR_ENTRY]: "calendar_entry",
 };
 
+function namesOf(actions: ReadonlySet<HookAction>): string {
+  return [...actions].map((action) => ACTION_NAMES[action]).join(" or ");
+}
+
 /** What can be said of a hook without looking at anything else. */
 export function checkHookForm(
   faults: Faults,
   hook: IncomingHook,
-  { isOwnerWriter }: { isOwnerWriter: boolean },
+  { isOwnerWriter, servedActions }: { isOwnerWriter: boolean } & Pick<Deps, "servedActions">,
 ): void {
   const form = DIALECTS.get(hook.dialect);
   faults.check(form !== undefined, "/dialect", `must be one of ${[...DIALECTS.keys()].join(", ")}`);
   const actionName = ACTION_NAMES[hook.action];
   if (actionName === undefined) {
     faults.add("/action", `must be one of ${Object.values(ACTION_NAMES).join(", ")}`);
-  } else if (hook.action === HookAction.WALL_POST || hook.action === HookAction.CALENDAR_ENTRY) {
-    faults.add("/action", `${actionName} has no target here: there are no walls and no calendars`);
+  } else if (!servedActions.has(hook.action)) {
+    faults.add("/action", `${actionName} is not served here: choose ${namesOf(servedActions)}`);
   } else if (form && !form.actions.includes(hook.action)) {
     faults.add("/action", `${actionName} is not an action of ${hook.dialect} hooks`);
   }

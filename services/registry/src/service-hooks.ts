@@ -46,8 +46,10 @@ const GRACE_SECONDS_MAX = 86_400;
 const STATES: readonly HookState[] = [HookState.ACTIVE, HookState.DISABLED, HookState.REVOKED];
 
 /** Each rule answers its rpc; the proto says what it throws. */
-export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | "sealer">) {
-  const { store } = deps;
+export function createHookRules(
+  deps: Pick<Deps, "store" | "now" | "createId" | "sealer" | "servedActions">,
+) {
+  const { store, servedActions } = deps;
   return {
     createIncomingHook,
     getIncomingHook,
@@ -100,7 +102,7 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
         "/bot_id",
         "must be absent where the owner writes",
       );
-      checkHookForm(faults, hook, { isOwnerWriter: isOwnerWriter === true });
+      checkHookForm(faults, hook, { isOwnerWriter: isOwnerWriter === true, servedActions });
       hook.teamId = (await checkHook({ faults, tx, actor, owner, hook })) ?? "";
       faults.throwAny();
       if (hook.botId === "" && !isOwnerWriter) hook.botId = (await makeBot(deps, scene, hook)).id;
@@ -162,7 +164,10 @@ export function createHookRules(deps: Pick<Deps, "store" | "now" | "createId" | 
       const faults = createFaults();
       const isEither = !request.clearLimits || !request.limits;
       faults.check(isEither, "/limits", "must not be set and cleared at once");
-      checkHookForm(faults, hook, { isOwnerWriter: hook.botId === "" });
+      checkHookForm(faults, hook, {
+        isOwnerWriter: hook.botId === "",
+        servedActions: new Set([hook.action]), // the action of a hook that is there stays
+      });
       const isHandedOver = hook.ownerId !== before.ownerId;
       const owner = isHandedOver
         ? await checkOwner(faults, tx, actor, hook.ownerId)

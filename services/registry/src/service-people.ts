@@ -40,11 +40,10 @@ import { seeTeam } from "./service-teams.ts";
 import { endTokens } from "./service-tokens.ts";
 import {
   checkNew,
+  checkPassword,
   checkRights,
   checkUser,
-  fitsPassword,
   keepAnAdmin,
-  PASSWORD,
 } from "./service-user-checks.ts";
 
 /** What only the user, its owner and system admins may change; another owner is given by others too. */
@@ -81,7 +80,7 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
     user.isSystemAdmin = request.isSystemAdmin;
     checkNew(faults, request);
     checkUser(faults, user);
-    if (request.password !== "") faults.text("/password", request.password, PASSWORD);
+    if (request.password !== "") checkPassword(faults, request.password, user);
     const team = request.teamId === "" ? undefined : await store.findTeam(request.teamId);
     faults.check(request.teamId === "" || team !== undefined, "/team_id", "there is no such team");
     faults.throwAny();
@@ -146,12 +145,12 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
   async function updateUser(request: UpdateUserRequest) {
     const { password } = request;
     const faults = createFaults();
-    if (password !== undefined) faults.text("/password", password, PASSWORD);
     // Hashing takes long: before the transaction, and only for who may.
-    if (password !== undefined)
-      await mayUpdate(store, await knowActor(store, request.actor), request);
-    const isGoodPassword = password !== undefined && fitsPassword(password);
-    const hash = isGoodPassword ? await passwords.hash(password) : undefined;
+    const known =
+      password !== undefined &&
+      (await mayUpdate(store, await knowActor(store, request.actor), request));
+    const isTaken = known && checkPassword(faults, password, known);
+    const hash = isTaken ? await passwords.hash(password) : undefined;
     return await act(deps, request.actor, async (scene) => {
       const { tx, actor, at, record } = scene;
       await mayUpdate(tx, actor, request);
@@ -244,12 +243,14 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
     reader: Reader,
     actor: User,
     { id, ...given }: Pick<UpdateUserRequest, "id"> & Partial<UpdateUserRequest>,
-  ): Promise<void> {
+  ): Promise<User> {
     if (given.ownerId !== undefined) await mayHandOver(reader, actor, id);
-    if (given.ownerId !== undefined && CHANGES.every((name) => given[name] === undefined)) return;
+    const isOnlyOwner =
+      given.ownerId !== undefined && CHANGES.every((name) => given[name] === undefined);
     const user = await reader.findUser(id);
     if (!user || !(await maySeeUser(reader, actor, user))) throw missing("user");
-    if (actor.isSystemAdmin || actor.id === user.id || user.ownerId === actor.id) return;
+    const isOwn = actor.id === user.id || user.ownerId === actor.id;
+    if (isOnlyOwner || actor.isSystemAdmin || isOwn) return user;
     throw forbidden("user_update_forbidden", "Only the user and system admins may do this.");
   }
 

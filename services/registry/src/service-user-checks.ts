@@ -2,6 +2,7 @@
 import { AppError } from "@headgate/kit/errors";
 import type { User } from "@headgate/proto/registry/v1/registry";
 import type { Faults } from "./faults.ts";
+import { isGuessable } from "./password-strength.ts";
 import { forbidden } from "./service-change.ts";
 
 /** Pattern of the handle of a person or bot. */
@@ -17,7 +18,9 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set([
 /** Code points of a display name. */
 const DISPLAY_NAME_MAX = 128;
 /** Code points of a password. */
-export const PASSWORD = { min: 8, max: 128 } as const;
+const PASSWORD = { min: 8, max: 128 } as const;
+const GUESSABLE =
+  "is easy to guess: choose one that is no common password, no pattern and not the name; three random words will do";
 
 /** @throws AppError permission_denied for what only system admins (and owners of bots) may change */
 export function checkRights(actor: User, before: User, after: User): void {
@@ -52,8 +55,14 @@ export function checkUser(faults: Faults, user: User): void {
   faults.check(isEmail, "/email", "must be an email address");
 }
 
-/** Whether a password has a length that is taken. */
-export function fitsPassword(password: string): boolean {
-  const length = [...password].length;
-  return length >= PASSWORD.min && length <= PASSWORD.max;
+/** A password that may be taken: of a fit length, and not one that guessers try first. Answers whether it is. */
+export function checkPassword(
+  faults: Faults,
+  password: string,
+  user: Pick<User, "name" | "displayName" | "email">,
+): boolean {
+  const pointer = "/password";
+  if (!faults.text(pointer, password, PASSWORD)) return false;
+  const names = [user.name, user.displayName, user.email];
+  return faults.check(!isGuessable(password, names), pointer, GUESSABLE);
 }

@@ -1,8 +1,10 @@
 import { createId } from "@headgate/kit/ids";
+import { HookAction } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, test } from "vitest";
 import { createSealer, createToken, digestOf } from "./credential.ts";
 import { createPasswords } from "./password.ts";
 import { createRegistryService } from "./service.ts";
+import { SERVED_ACTIONS } from "./service-hook-checks.ts";
 import { accessLossSuite } from "./testing/access-loss-suite.ts";
 import { hooksSuite } from "./testing/hooks-suite.ts";
 import { createMemoryStore } from "./testing/memory-store.ts";
@@ -11,8 +13,10 @@ import { permissionsSuite } from "./testing/permissions-suite.ts";
 import { by, callRules, digest, failureOf, known, openScene, type World } from "./testing/scene.ts";
 import { createThrottle } from "./throttle.ts";
 
+const { CHAT_MESSAGE, DIRECT_MESSAGE, WALL_POST } = HookAction;
+
 /** A registry in memory with a clock of its own, and its first system admin. */
-async function openMemory() {
+async function openMemory(served: readonly HookAction[] = [CHAT_MESSAGE, DIRECT_MESSAGE]) {
   let ms = Date.now();
   const now = () => new Date(ms);
   const store = createMemoryStore({ now });
@@ -23,6 +27,7 @@ async function openMemory() {
     passwords: createPasswords({ logN: 4 }),
     throttle: createThrottle(() => ms),
     sealer: createSealer(new Uint8Array(32)),
+    servedActions: new Set(served),
   });
   const token = createToken();
   const firstAdmin = { name: "admin", password: "password", token };
@@ -54,6 +59,16 @@ peopleSuite(openWorld);
 hooksSuite(openWorld);
 
 describe("the registry", () => {
+  test("refuses hooks for actions that no service takes, and names the field", async () => {
+    const { manage, world } = await openMemory([...SERVED_ACTIONS]);
+    const { member, other } = await openScene(world);
+    for (const action of [DIRECT_MESSAGE, WALL_POST]) {
+      const draft = { dialect: "headgate", action, targetId: other.id, name: "h" };
+      const failure = await failureOf(manage.createIncomingHook({ actor: by(member), ...draft }));
+      expect([failure.code, failure.pointers]).toEqual(["invalid_argument", ["/action"]]);
+    }
+  });
+
   test("makes the first system admin once", async () => {
     const { registry, firstAdmin, store } = await openMemory();
     const later = { ...firstAdmin, name: "usurper" };

@@ -5,6 +5,8 @@ import { TeamRole } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, test } from "vitest";
 import { by, digest, failureOf, known, openScene, type World } from "./scene.ts";
 
+const PASSWORD = "quiet otter 42";
+
 /** The suite, on whatever `open` opens. */
 export function peopleSuite(open: () => Promise<World>): void {
   describe("creates", () => {
@@ -141,10 +143,10 @@ export function peopleSuite(open: () => Promise<World>): void {
       const { ask, manage, announced, admin } = await open();
       const { suffix } = await openScene({ ask, manage, announced, admin });
       const name = `mortal-${suffix}`;
-      const created = await manage.createUser({ actor: by(admin), name, password: "password" });
+      const created = await manage.createUser({ actor: by(admin), name, password: PASSWORD });
       const user = known(created.user);
       const { secret, token } = await manage.createToken({ actor: by(user), name: "t" });
-      const session = await ask.logIn({ name: name.toUpperCase(), password: "password" });
+      const session = await ask.logIn({ name: name.toUpperCase(), password: PASSWORD });
       expect((await ask.resolveToken(digest(secret))).user?.name).toBe(name);
       expect((await ask.resolveToken(digest(session.token))).token?.isSession).toBe(true);
       await manage.deactivateUser({ actor: by(admin), id: user.id });
@@ -156,28 +158,37 @@ export function peopleSuite(open: () => Promise<World>): void {
       }
       const revoked = (await announced()).filter(({ key }) => key === `token:${token?.id}`);
       expect(revoked.map(({ value }) => value?.subject.case)).toEqual(["revokedToken", undefined]);
-      expect((await failureOf(ask.logIn({ name, password: "password" }))).reason).toBe(
-        "login_wrong",
-      );
+      expect((await failureOf(ask.logIn({ name, password: PASSWORD }))).reason).toBe("login_wrong");
     });
 
     test("end their sessions, not their tokens, by a new password", async () => {
       const { ask, manage, announced, admin } = await open();
       const { suffix } = await openScene({ ask, manage, announced, admin });
       const name = `careful-${suffix}`;
-      const created = await manage.createUser({ actor: by(admin), name, password: "password" });
+      const created = await manage.createUser({ actor: by(admin), name, password: PASSWORD });
       const user = known(created.user);
       const { secret } = await manage.createToken({ actor: by(user), name: "t" });
-      const session = await ask.logIn({ name, password: "password" });
-      await manage.updateUser({ actor: by(user), id: user.id, password: "new password" });
+      const session = await ask.logIn({ name, password: PASSWORD });
+      await manage.updateUser({ actor: by(user), id: user.id, password: "a new one of mine" });
       expect((await failureOf(ask.resolveToken(digest(session.token)))).code).toBe(
         "unauthenticated",
       );
       expect((await ask.resolveToken(digest(secret))).user?.id).toBe(user.id);
-      expect((await failureOf(ask.logIn({ name, password: "password" }))).reason).toBe(
-        "login_wrong",
-      );
-      expect((await ask.logIn({ name, password: "new password" })).user?.id).toBe(user.id);
+      expect((await failureOf(ask.logIn({ name, password: PASSWORD }))).reason).toBe("login_wrong");
+      expect((await ask.logIn({ name, password: "a new one of mine" })).user?.id).toBe(user.id);
+    });
+
+    test("get no password that is easy to guess, and are told what to do", async () => {
+      const { manage, admin, ...world } = await open();
+      const { member, suffix } = await openScene({ manage, admin, ...world });
+      for (const password of ["password", "12345678", "short", `weak-${suffix}`]) {
+        const made = manage.createUser({ actor: by(admin), name: `weak-${suffix}`, password });
+        expect((await failureOf(made)).pointers).toEqual(["/password"]);
+      }
+      for (const password of ["password", "12345678", member.name]) {
+        const changed = manage.updateUser({ actor: by(member), id: member.id, password });
+        expect((await failureOf(changed)).pointers).toEqual(["/password"]);
+      }
     });
 
     test("cannot make themselves system admins, nor switch others off", async () => {
@@ -241,8 +252,8 @@ export function peopleSuite(open: () => Promise<World>): void {
       const { ask, manage, announced, admin } = await open();
       const { suffix } = await openScene({ ask, manage, announced, admin });
       const name = `brief-${suffix}`;
-      await manage.createUser({ actor: by(admin), name, password: "password" });
-      const session = await ask.logIn({ name, password: "password" });
+      await manage.createUser({ actor: by(admin), name, password: PASSWORD });
+      const session = await ask.logIn({ name, password: PASSWORD });
       const days = (timestampDate(known(session.expiresAt)).getTime() - Date.now()) / 86_400_000;
       expect(Math.abs(days - 30)).toBeLessThan(1);
       const { secret } = await manage.createToken({ actor: by(known(session.user)), name: "t" });

@@ -310,12 +310,27 @@ describe("creates", () => {
     }
   });
 
-  test("a target must be of the action", async () => {
+  test("a body without members names every one that is missing", async () => {
     await using api = await openApi();
-    const body = { ...draft(), action: "direct_message" };
-    const answer = await api.send("/incoming-hooks", { body });
+    const answer = await api.send("/incoming-hooks", { body: {} });
     const pointers = answer.json.errors.map(({ pointer }: { pointer: string }) => pointer);
-    expect([answer.status, pointers]).toEqual([422, ["/target/user_id", "/target/channel_id"]]);
+    expect([answer.status, pointers.sort()]).toEqual([
+      422,
+      ["/action", "/dialect", "/name", "/target"],
+    ]);
+  });
+
+  test("a rotation keeps the old credential for an hour unless told otherwise", async () => {
+    const hook = hookOf();
+    await using api = await openApi({
+      rotateIncomingHook: () => ({ hook, credential: "hgi_secret" }),
+    });
+    const path = `/incoming-hooks/${hook.id}/rotate`;
+    for (const body of [{}, { grace_seconds: 0 }]) await api.send(path, { body });
+    const asked = api.asked.map(
+      ({ request }) => (request as { graceSeconds: number }).graceSeconds,
+    );
+    expect(asked).toEqual([3_600, 0]);
   });
 
   test.each([
@@ -324,6 +339,7 @@ describe("creates", () => {
     [{ dialect: "mattermost", name: undefined }, undefined],
     [{ dialect: "slack" }, "/dialect"],
     [{ action: "wall_post" }, "/action"],
+    [{ action: "direct_message" }, "/action"],
     [{ owner_writes: true, bot_id: createId() }, "/bot_id"],
     [{ owner_writes: true, bot_id: null }, undefined],
   ])("the contract itself judges a hook with %j", async (change, pointer) => {

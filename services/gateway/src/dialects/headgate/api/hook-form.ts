@@ -55,17 +55,15 @@ export const Limits = closed({
   burst: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
 });
 
-/** Dialects that hooks can be made for, and those of them that take direct messages. */
-const DIALECTS = ["headgate", "monotree", "mattermost"] as const;
-const DIALECTS_DIRECT = ["headgate", "monotree"] as const;
-type DialectName = (typeof DIALECTS)[number];
+/** Actions that a service takes; the registry refuses the others too. */
+const SERVED = ["chat_message"] as const satisfies ActionName[];
+type ServedAction = (typeof SERVED)[number];
 
-function dialectOf(names: readonly DialectName[]) {
-  return Type.Unsafe<DialectName>({ type: "string", enum: names });
-}
+/** Dialects that hooks can be made for. */
+const DIALECTS = ["headgate", "monotree", "mattermost"] as const;
 
 /** Name of a dialect. */
-export const Dialect = dialectOf(DIALECTS);
+export const Dialect = Type.Unsafe<(typeof DIALECTS)[number]>({ type: "string", enum: DIALECTS });
 
 /** Texts of a hook, as the registry bounds them. */
 export const Name = text({ maxLength: 255 });
@@ -84,9 +82,13 @@ const draft = {
 };
 const FullName = text({ minLength: 1, maxLength: 255 });
 
-const ChatDraft = {
+const Draft = {
   ...closed({
-    action: Type.Literal("chat_message"),
+    action: Type.Unsafe<ServedAction>({
+      type: "string",
+      enum: SERVED,
+      description: "What becomes of an event. Only actions that a service takes can be chosen.",
+    }),
     target: closed({ channel_id: Id }),
     dialect: Dialect,
     name: Type.Optional(Name),
@@ -106,26 +108,9 @@ const ChatDraft = {
     },
   ],
 };
-const DirectDraft = closed({
-  action: Type.Literal("direct_message"),
-  target: closed({ user_id: Id }),
-  dialect: dialectOf(DIALECTS_DIRECT),
-  name: FullName,
-  owner_writes: Type.Optional(Type.Literal(false)), // a direct message is always written by a bot
-  ...draft,
-});
 
-const Draft = Type.Object({
-  dialect: Dialect,
-  name: Type.Optional(Name),
-  owner_writes: Type.Optional(Type.Boolean()),
-  ...draft,
-});
-
-/** A new hook: one form per action, told apart by it, each with the target that it needs. */
-export const HookDraft = Type.Unsafe<
-  Static<typeof Draft> & { action: ActionName; target: TargetBody }
->({ type: "object", discriminator: { propertyName: "action" }, oneOf: [ChatDraft, DirectDraft] });
+/** A new hook. An action that gets a service becomes a schema of its own, told apart by `action`. */
+export const HookDraft = Type.Unsafe<Static<typeof Draft>>(Draft);
 
 const members = {
   id: Id,

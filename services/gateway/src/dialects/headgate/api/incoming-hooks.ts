@@ -27,6 +27,8 @@ import { type AnyRoute, route } from "./route.ts";
 
 const tag = "incoming hooks";
 const params = { hook_id: "hook" };
+/** Seconds that a rotated credential works on unless the caller says otherwise: time to change it in the sender. */
+const GRACE_SECONDS = 3_600;
 
 /** The routes of incoming hooks. */
 export function createHookRoutes({
@@ -172,7 +174,16 @@ export function createHookRoutes({
       summary: "Gives a new credential, shown this once; the old one works on for the grace.",
       tag,
       params,
-      body: closed({ grace_seconds: Type.Integer({ minimum: 0, maximum: 86_400 }) }),
+      body: closed({
+        grace_seconds: Type.Optional(
+          Type.Integer({
+            minimum: 0,
+            maximum: 86_400,
+            default: GRACE_SECONDS,
+            description: "How long the old credential works on. 0: it stops at once.",
+          }),
+        ),
+      }),
       responses: {
         200: { description: "The hook, with its new url and token.", schema: NewHookForm },
       },
@@ -185,7 +196,7 @@ export function createHookRoutes({
         const { hook, credential } = await management.rotateIncomingHook({
           actor,
           id,
-          graceSeconds: body.grace_seconds,
+          graceSeconds: body.grace_seconds ?? GRACE_SECONDS,
         });
         const rotated = need(hook);
         const url = hookUrl(rotated.dialect, credential);
