@@ -31,6 +31,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: flag(true),
     HEADGATE_MATTERMOST_USERNAME_OVERRIDE: flag(true),
     HEADGATE_MATTERMOST_ICON_OVERRIDE: flag(true),
+    /** Events a minute of a hook without limits of its own, ten seconds of them at once; 0: none. An order above what one sender makes. */
+    HEADGATE_HOOK_CEILING_PER_MINUTE: integer({ min: 0, max: 1_000_000_000, fallback: 60_000 }),
     /** Bytes of memory for request bodies: in all, of one hook (or account), and of one client address before its hook is known. */
     HEADGATE_BODY_BYTES_TOTAL: integer({ min: 4 * MIB, max: 4096 * MIB, fallback: 64 * MIB }),
     HEADGATE_BODY_BYTES_PER_HOOK: integer({ min: 2 * MIB, max: 4096 * MIB, fallback: 16 * MIB }),
@@ -50,6 +52,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     chatAddress: read.HEADGATE_CHAT_ADDRESS[0] ?? "",
     rateLimiterAddress: read.HEADGATE_RATE_LIMITER_ADDRESS[0] ?? "",
     trustedProxies: read.HEADGATE_TRUSTED_PROXIES,
+    hookCeilingPerMinute: read.HEADGATE_HOOK_CEILING_PER_MINUTE,
     bodies: {
       totalBytesMax: read.HEADGATE_BODY_BYTES_TOTAL,
       hookBytesMax: read.HEADGATE_BODY_BYTES_PER_HOOK,

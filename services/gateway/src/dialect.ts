@@ -52,7 +52,9 @@ export type HookRequest = {
    * Counts the request and its body for a hook instead of for the client address. Call it as soon as the credential's hook
    * is known, before `readBody` wherever the order of the upstream's answers can stay the same: look up first, answer later.
    * The body of a request that is never assigned (the credential is unknown) has only the small share of its client address.
-   * @throws AppError unavailable `overloaded` when the hook has its share of waiting requests or of body bytes already.
+   * Takes one event from the default ceiling of a hook without limits of its own (`Gate.takeFromCeiling` for more).
+   * @throws AppError unavailable `overloaded` when the hook has its share of waiting requests or of body bytes already;
+   * resource_exhausted `hook_limited`, with retryAfterMs, at the default ceiling.
    * Let it pass as it is, before anything costly is done: the webhook server answers it in `renderError`'s words
    */
   assignTo(hookId: string): void;
@@ -138,6 +140,14 @@ export type Gate = {
    * each looks untouched.
    */
   peek(budgets: readonly Budget[]): Promise<Admission["budgets"]>;
+  /**
+   * Takes events from the default ceiling of a hook, as many as it has left, beyond the one that `assignTo` took: for
+   * requests of several events. Grants all of them to a hook with limits of its own.
+   */
+  takeFromCeiling(
+    hook: Hook,
+    events: number,
+  ): { readonly granted: number; readonly retryAfterMs: number };
   /** Keeps the answer of a claimed key for replay (24 h), or forgets the claim when there is no answer to keep. */
   settle(claim: Claim, answer: Uint8Array | undefined): Promise<void>;
   /**

@@ -26,6 +26,8 @@ export type DirectoryCopy = Directory & {
   mergeChannel(channel: Channel): void;
   /** The hook of a digest (base64url of SHA-256), joined with what it names; undefined: not in the copy. */
   hookByDigest(digest: string): Hook | undefined;
+  /** Whether the owner or an operator set limits for a hook; false when it is not in the copy. */
+  hasLimits(hookId: string): boolean;
   /** Calls back with every record that was applied; returns the way to stop. */
   onChange(listener: (record: DirectoryRecord) => void): () => void;
 };
@@ -54,6 +56,7 @@ export function createDirectory(): DirectoryCopy {
     userByName: (name) => users.get(userIds.get(name) ?? ""),
     isChannelMember: (channelId, userId) => members.get(channelId)?.has(userId) ?? false,
     hookByDigest,
+    hasLimits: (hookId) => hooks.get(hookId)?.limits !== undefined,
     merge,
     mergeChannel: (channel) => put({ case: "channel", value: channel }, true),
     apply(records) {

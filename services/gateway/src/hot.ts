@@ -11,6 +11,7 @@ import { ATTR, OURS } from "@headgate/kit/semconv";
 import { parseTraceparent, type Span, startSpan, tracing, withSpan } from "@headgate/kit/telemetry";
 import type { BodyRoom, HeldBody } from "./body-room.ts";
 import type { Dialect, Gate, HookReply, HookRequest, HookRoute } from "./dialect.ts";
+import { ceilingReached, type HookCeiling } from "./hook-ceiling.ts";
 import { type Load, overloaded } from "./load.ts";
 import { writeReply } from "./reply.ts";
 import { createRequestRecorder, type RequestRecorder } from "./request-log.ts";
@@ -26,6 +27,9 @@ export type HotDeps = {
   gate: Gate;
   load: Load;
   bodies: BodyRoom;
+  ceiling: HookCeiling;
+  /** Whether limits are set for a hook: then the default ceiling does not hold for it. */
+  hasLimits: (hookId: string) => boolean;
   trustedProxies: BlockList;
   log: Log;
   /** Whether accepted requests leave a line too. */
@@ -83,7 +87,7 @@ async function answer(
     reply = await (span ? withSpan(span, () => route.handle(request)) : route.handle(request));
   } catch (thrown) {
     error = AppError.from(thrown);
-    if (error === overloaded()) await paceRefusal(deps.load, request);
+    if (error === overloaded() || request.isAtCeiling) await paceRefusal(deps.load, request);
     reply = dialect.renderError(error, request.traceId);
   }
   request.finish();
@@ -92,7 +96,7 @@ async function answer(
   if (span) closeSpan(span, reply.status, error);
 }
 
-/** Waits until a refusal for load may be answered; what arrives of the body meanwhile is not kept. */
+/** Waits until a refusal for load, or at the default ceiling, may be answered; what arrives of the body meanwhile is not kept. */
 async function paceRefusal(load: Load, request: Incoming): Promise<void> {
   request.finish();
   request.req.resume();
@@ -106,6 +110,8 @@ class Incoming implements HookRequest {
   readonly query: string;
   readonly headers: IncomingMessage["headers"];
   traceId = "";
+  /** It is refused because its hook sent as much as the default ceiling allows. */
+  isAtCeiling = false;
   /** Of the request's span; undefined where nothing is traced. */
   spanId: string | undefined;
   readonly req: IncomingMessage;
@@ -134,6 +140,7 @@ class Incoming implements HookRequest {
   assignTo(hookId: string): void {
     this.#hookId = hookId;
     this.#deps.load.check(hookId);
+    if (!this.#deps.hasLimits(hookId)) this.#takeFromCeiling(hookId);
     this.#body?.assignTo(`hook:${hookId}`);
   }
 
@@ -142,6 +149,12 @@ class Incoming implements HookRequest {
     if (this.#hookId !== undefined) room.assignTo(`hook:${this.#hookId}`);
     this.#body = room;
     return readBody(this.req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS, room });
+  }
+
+  #takeFromCeiling(hookId: string): void {
+    const { granted, retryAfterMs } = this.#deps.ceiling.take(hookId, 1);
+    this.isAtCeiling = granted === 0;
+    if (this.isAtCeiling) throw ceilingReached(retryAfterMs);
   }
 
   /** Gives back the room of the body. */

@@ -20,6 +20,7 @@ import { readConfig } from "./config.ts";
 import { createApi } from "./dialects/headgate/api/index.ts";
 import { createDialects } from "./dialects/index.ts";
 import { createDirectory } from "./directory.ts";
+import { createHookCeiling } from "./hook-ceiling.ts";
 import { openHookUses } from "./hook-uses.ts";
 import { createHookFinder } from "./hooks.ts";
 import { createHot } from "./hot.ts";
@@ -78,6 +79,7 @@ await runService("gateway", async ({ log, env }) => {
   const readable = createReadable({ getMessages, hold: tail.hold, epoch });
 
   const load = createLoad();
+  const ceiling = createHookCeiling({ perMinute: config.hookCeilingPerMinute });
   const bodies = createBodyRoom(config.bodies);
   gauge(OUR_METRIC.gatewayWaiting, () => load.waiting, {
     description: "Requests that wait for the log.",
@@ -89,6 +91,7 @@ await runService("gateway", async ({ log, env }) => {
     lookUpChannel: registry.lookUpChannel,
     admissions: createAdmissions({ limiter, log }),
     load,
+    ceiling,
     numbers: createNumbers({ reserve: registry.reserveNumbers }),
     readable,
     getMessages,
@@ -97,7 +100,17 @@ await runService("gateway", async ({ log, env }) => {
     publicUrl: config.publicUrl,
   });
   const dialects = createDialects({ mattermost: config.mattermost });
-  const hot = createHot({ dialects, gate, load, bodies, trustedProxies, log, logsAccepted });
+  const hot = createHot({
+    dialects,
+    gate,
+    load,
+    bodies,
+    ceiling,
+    hasLimits: directory.hasLimits,
+    trustedProxies,
+    log,
+    logsAccepted,
+  });
 
   const closing = new AbortController();
   const nobody = createId();

@@ -14,6 +14,7 @@ import type { Event } from "@headgate/proto/event/v1/event";
 import type { Channel } from "@headgate/proto/registry/v1/registry";
 import type { Admissions } from "./admissions.ts";
 import type { Directory, Gate, Hook } from "./dialect.ts";
+import type { HookCeiling } from "./hook-ceiling.ts";
 import type { Load } from "./load.ts";
 import type { Numbers } from "./numbers.ts";
 import type { Readable } from "./readable.ts";
@@ -31,6 +32,7 @@ export type GateDeps = {
   lookUpChannel: (teamId: string, name: string) => Promise<Channel | undefined>;
   admissions: Admissions;
   load: Load;
+  ceiling: HookCeiling;
   numbers: Numbers;
   readable: Pick<Readable, "awaitReadable">;
   getMessages: (ids: readonly string[]) => Promise<readonly Message[]>;
@@ -61,6 +63,10 @@ export function createGate(deps: GateDeps): Gate {
     admit: admissions.admit,
     peek: admissions.peek,
     settle: admissions.settle,
+    takeFromCeiling({ record }, events) {
+      if (record.limits) return { granted: events, retryAfterMs: 0 };
+      return deps.ceiling.take(record.id, events);
+    },
     accept,
     awaitReadable: deps.readable.awaitReadable,
     getMessages: deps.getMessages,

@@ -27,8 +27,14 @@ export type BenchSystem = AsyncDisposable & {
 
 const DRAIN_TIMEOUT_MS = 120_000;
 
-/** Starts it, with telemetry off unless `env` asks for it by OTEL_*. */
-export async function openBenchSystem(env: NodeJS.ProcessEnv = process.env): Promise<BenchSystem> {
+/**
+ * Starts it, with telemetry off unless `env` asks for it by OTEL_*. The default ceiling of a hook is off unless it is given:
+ * the benches send everything through one hook.
+ */
+export async function openBenchSystem(
+  env: NodeJS.ProcessEnv = process.env,
+  { hookCeilingPerMinute = 0 }: { hookCeilingPerMinute?: number } = {},
+): Promise<BenchSystem> {
   await using scope = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), "headgate-bench-"));
   scope.defer(() => rm(dataDir, { recursive: true, force: true }));
@@ -38,6 +44,7 @@ export async function openBenchSystem(env: NodeJS.ProcessEnv = process.env): Pro
       dataDir,
       port: 0,
       logLevel: "warn",
+      serviceEnv: { gateway: { HEADGATE_HOOK_CEILING_PER_MINUTE: String(hookCeilingPerMinute) } },
       env,
       report,
     }),

@@ -22,6 +22,7 @@ import { type AskAdmission, createAdmissions } from "../admissions.ts";
 import { type BodyRoomBounds, createBodyRoom } from "../body-room.ts";
 import type { Admission, Dialect } from "../dialect.ts";
 import { createDirectory } from "../directory.ts";
+import { createHookCeiling } from "../hook-ceiling.ts";
 import { createHookFinder } from "../hooks.ts";
 import { createHot } from "../hot.ts";
 import { openFrontDoor } from "../http.ts";
@@ -53,7 +54,7 @@ const AWAY = new AppError("unavailable", "away", "The service is away.", { retry
 /** Opens a door that serves these dialects, with one team, one channel and one owner. */
 export async function openTestDoor(
   dialects: readonly Dialect[],
-  options: { bodies?: Partial<BodyRoomBounds> } = {},
+  options: { bodies?: Partial<BodyRoomBounds>; hookCeilingPerMinute?: number } = {},
 ) {
   const faults: Faults = {
     log: undefined,
@@ -82,6 +83,7 @@ export async function openTestDoor(
     epoch: "test",
   });
   const load = createLoad();
+  const ceiling = createHookCeiling({ perMinute: options.hookCeilingPerMinute ?? 0 });
   const bodies = createBodyRoom({
     totalBytesMax: 64 * MIB,
     hookBytesMax: 16 * MIB,
@@ -101,6 +103,7 @@ export async function openTestDoor(
     lookUpChannel: async () => undefined,
     admissions: createAdmissions({ limiter: createMemoryLimiter(faults), log }),
     load,
+    ceiling,
     numbers: createNumbers({ reserve: async () => 1n }),
     readable,
     getMessages: async () => [],
@@ -117,6 +120,8 @@ export async function openTestDoor(
     gate,
     load: { ...load, isFull: () => faults.isFull || isFull() },
     bodies,
+    ceiling,
+    hasLimits: directory.hasLimits,
     trustedProxies: new BlockList(),
     log,
     logsAccepted: true,

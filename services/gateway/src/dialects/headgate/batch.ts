@@ -86,15 +86,34 @@ async function post(
   };
 }
 
-/** Takes the hook's budget once per good event; undefined where the hook has none. */
+/** Takes the hook's budget once for each good event, or its default ceiling; undefined where nothing limits them. */
 async function admitEach(
   gate: Gate,
   hook: Hook,
   items: readonly Item[],
 ): Promise<readonly (Admission | undefined)[] | undefined> {
   const budgets = budgetsOf(hook);
-  if (budgets.length === 0) return undefined;
+  if (budgets.length === 0) return admitUnderCeiling(gate, hook, items);
   return Promise.all(items.map((item) => ("event" in item ? gate.admit(budgets) : undefined)));
+}
+
+/** The first of the good events are admitted: the one that the request took already, and as many more as are granted. */
+function admitUnderCeiling(
+  gate: Gate,
+  hook: Hook,
+  items: readonly Item[],
+): readonly (Admission | undefined)[] | undefined {
+  const good = items.filter((item) => "event" in item).length;
+  const { granted, retryAfterMs } = gate.takeFromCeiling(hook, Math.max(0, good - 1));
+  if (granted >= good - 1) return undefined;
+  const refused: Admission = {
+    decision: "limited",
+    budgets: [],
+    retryAfterMs,
+    answer: new Uint8Array(),
+  };
+  let left = granted + 1;
+  return items.map((item) => ("event" in item && left-- <= 0 ? refused : undefined));
 }
 
 /**

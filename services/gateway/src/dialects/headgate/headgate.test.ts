@@ -44,6 +44,40 @@ function contentOf(event: Event | undefined) {
   return event?.action.case === "chatMessage" ? event.action.value.content : undefined;
 }
 
+describe("the default ceiling", () => {
+  test("refuses what is beyond it with 429 and the time to wait, item by item in a batch", async () => {
+    await using door = await openTestDoor([headgate], { hookCeilingPerMinute: 12 }); // 2 at once
+    const post = (body: string, path: string) => sendRaw(door.port, { path, headers: {}, body });
+    door.addHook("headgate", TOKEN);
+    const batch = await post(
+      '[{"text":"a"},{"text":1},{"text":"b"},{"text":"c"}]',
+      `${PATH}/batch`,
+    );
+    expect(JSON.parse(batch.body).data).toMatchObject([
+      { id: expect.any(String) },
+      { error: { status: 422 } },
+      { id: expect.any(String) },
+      { error: { status: 429, type: "/problems/hook_limited" } },
+    ]);
+    const refused = await post('{"text":"d"}', PATH);
+    expect([refused.status, JSON.parse(refused.body).type]).toEqual([
+      429,
+      "/problems/hook_limited",
+    ]);
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+    expect(door.published).toHaveLength(2);
+  });
+
+  test("does not hold for a hook with limits of its own", async () => {
+    await using door = await openTestDoor([headgate], { hookCeilingPerMinute: 6 });
+    door.addHook("headgate", TOKEN, { limits: { perMinute: 600, burst: 100 } });
+    for (let at = 0; at < 5; at++) {
+      const answer = await sendRaw(door.port, { path: PATH, headers: {}, body: '{"text":"a"}' });
+      expect(answer.status).toBe(202);
+    }
+  });
+});
+
 describe("one event", () => {
   test("answers 202 with the id of the event that was published", async () => {
     await using world = await open();

@@ -111,6 +111,7 @@ export function openWorld(world: World = {}) {
         ...world.admission,
       };
     },
+    takeFromCeiling: (_hook, events) => ({ granted: events, retryAfterMs: 0 }),
     peek: async () => [],
     settle: async (_claim, answer) => {
       settled.push(answer);

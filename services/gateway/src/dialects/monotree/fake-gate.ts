@@ -95,6 +95,7 @@ export function openWorld(world: World = {}) {
       return dialect === "monotree" && credential === TOKEN ? hook : undefined;
     },
     admit,
+    takeFromCeiling: (_hook, events) => ({ granted: events, retryAfterMs: 0 }),
     peek: async (budgets) => budgets.map((budget) => stateOf(budget)),
     settle: async ({ key, bodyDigest }, answer) => {
       if (answer) claims.set(key, { digest: Buffer.from(bodyDigest).toString("hex"), answer });

@@ -99,6 +99,7 @@ export async function openApi(managed: Managed = {}) {
       const isSame = Buffer.from(known.claim.bodyDigest).equals(claim.bodyDigest);
       return { ...base, decision: isSame ? "replay" : "conflict" };
     },
+    takeFromCeiling: (_hook, events) => ({ granted: events, retryAfterMs: 0 }),
     peek: async () => [],
     async settle(claim, answer) {
       if (!answer) claims.delete(claim.key);
