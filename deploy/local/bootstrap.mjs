@@ -26,6 +26,7 @@ const PROGRAMS = {
   bench: "test/load/bench.ts",
   "bench:telemetry": "test/load/telemetry-cost.ts",
   "bench:overload": "test/load/overload.ts",
+  "bench:hostile": "test/load/hostile.ts",
   "fuzz:openapi": "test/fuzz/openapi/run.ts",
 };
 

@@ -36,6 +36,8 @@ export type Load<Tag> = {
   readonly next: (dueAt: number) => Shot<Tag>;
   readonly onResult: (result: Result<Tag>) => void;
   readonly readBodies?: boolean;
+  /** Ends the load before its time: asked before each shot of a closed loop. */
+  readonly isOver?: () => boolean;
   /** How long an answer may take, in ms; then the connection is dropped and the shot counts as lost. */
   readonly answerTimeoutMs?: number;
 };
@@ -55,7 +57,8 @@ export function buildPost(
 /** Runs the load; resolves when its time is over and every shot's fate is known. */
 export async function runLoad<Tag>(load: Load<Tag>): Promise<void> {
   const endAt = performance.now() + load.seconds * 1000;
-  const turns = load.rate === undefined ? closedLoop(endAt) : openLoop(endAt, load.rate);
+  const turns =
+    load.rate === undefined ? closedLoop(endAt, load.isOver) : openLoop(endAt, load.rate);
   const lanes = Array.from({ length: load.connections }, () => createLane(load));
   await Promise.all(lanes.map((lane) => lane.run(turns.next)));
   turns.stop();
@@ -64,11 +67,11 @@ export async function runLoad<Tag>(load: Load<Tag>): Promise<void> {
 /** When a connection may send: the moment its shot was due; undefined: no more, what is due and unsent by then is not sent. */
 type Turns = { next(): number | undefined | Promise<number | undefined>; stop(): void };
 
-function closedLoop(endAt: number): Turns {
+function closedLoop(endAt: number, isOver: () => boolean = () => false): Turns {
   return {
     next() {
       const now = performance.now();
-      return now < endAt ? now : undefined;
+      return now < endAt && !isOver() ? now : undefined;
     },
     stop() {},
   };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openKafka, provisionTopics } from "@headgate/kit/kafka";
 import { createLog } from "@headgate/kit/log";
+import { ask } from "@headgate/local/parts/probe";
 import { type System, startSystem } from "@headgate/local/system";
 import { groups, topics } from "@headgate/proto/topics";
 import { floorTopic } from "../floors/topic.ts";
@@ -13,12 +14,16 @@ import { floorTopic } from "../floors/topic.ts";
 export type BenchSystem = AsyncDisposable & {
   readonly port: number;
   readonly kafkaBrokers: string;
+  /** The system itself. */
+  readonly running: System;
   /** Where each service shows /metrics. */
   readonly opsUrls: System["opsUrls"];
   /** Paths of the demo's hooks without limits. */
   readonly paths: { readonly headgate: string; readonly mattermost: string };
   /** Every process that has a part in the way of an event. */
   processes(): { name: string; pid: number }[];
+  /** Keys that Redis evicted since it started. */
+  redisEvictedKeys(): Promise<number>;
   /** Resolves when nothing waits in chat.requested. @throws Error after two minutes */
   drained(): Promise<void>;
   /** Tells the text of each message as it becomes readable, with the moment, until it is disposed. */
@@ -56,6 +61,7 @@ export async function openBenchSystem(
 
   const open = scope.move();
   return {
+    running: system,
     port: Number(new URL(system.url).port),
     kafkaBrokers: brokers.join(","),
     opsUrls: system.opsUrls,
@@ -67,6 +73,7 @@ export async function openBenchSystem(
       const all = [...Object.values(system.services), ...Object.values(system.parts.processes)];
       return all.flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
     },
+    redisEvictedKeys: () => readEvictedKeys(system.parts.redisUrl),
     async drained() {
       const deadline = performance.now() + DRAIN_TIMEOUT_MS;
       while ((await kafka.lag(groups)).some(({ lag }) => lag > 0)) {
@@ -84,4 +91,21 @@ export async function openBenchSystem(
     },
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+/** The sum of what a pattern's first group matches in the metrics at an address; 0 where nothing matches. */
+export async function readMetric(url: string, pattern: RegExp): Promise<number> {
+  const text = await (await fetch(url, { signal: AbortSignal.timeout(10_000) })).text();
+  const all = text.matchAll(new RegExp(pattern, `${pattern.flags.replace("g", "")}g`));
+  return [...all].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+async function readEvictedKeys(redisUrl: string): Promise<number> {
+  const { port, password } = new URL(redisUrl);
+  const answer = await ask({
+    port: Number(port),
+    question: Buffer.from(`AUTH ${password}\r\nINFO stats\r\n`),
+    isWhole: (bytes) => /evicted_keys:\d+\r\n/.test(bytes.toString("latin1")),
+  });
+  return Number(/evicted_keys:(\d+)/.exec(answer?.toString("latin1") ?? "")?.[1] ?? 0);
 }
