@@ -22,20 +22,27 @@ export type Attack = (target: Target, signal: AbortSignal) => Promise<AttackFigu
 const MIB = 1024 * 1024;
 const JSON_TYPE = { "content-type": "application/json" };
 
-/** D2: bodies that are declared and never sent, without a token, on the paths of all dialects. */
+/** Bytes of bodies that a gateway holds at once, and the largest body that the Mattermost hook takes. */
+const BODIES_BYTES = 64 * MIB;
+const MATTERMOST_BYTES = 300_512;
+const HOLDERS = Math.ceil(BODIES_BYTES / MATTERMOST_BYTES);
+
+/** D2: bodies that are declared and never sent, without a token: together they declare all the room there is. */
 const slowBodies: Attack = (target, signal) => {
-  const path = (at: number) =>
-    [`/hooks/${randomId()}`, `/api/open/v1/incoming/${randomToken()}`, `/in/hgi_${randomToken()}`][
-      at % 3
-    ] ?? "";
-  return holdBodies(target, signal, { connections: 224, declared: 300_512, sent: 1, path });
+  const rest = BODIES_BYTES - (HOLDERS - 1) * MATTERMOST_BYTES;
+  return holdBodies(target, signal, {
+    connections: HOLDERS,
+    declared: (at) => (at === 0 ? rest : MATTERMOST_BYTES),
+    sent: 1,
+    path: () => `/hooks/${randomId()}`,
+  });
 };
 
 /** D2: the same with a token that is valid, on the path with the largest bodies. */
 const slowBatches: Attack = (target, signal) =>
   holdBodies(target, signal, {
     connections: 64,
-    declared: MIB,
+    declared: () => MIB,
     sent: 1,
     path: () => `${target.hookPath}/batch`,
   });
@@ -44,7 +51,7 @@ const slowBatches: Attack = (target, signal) =>
 const heldApiBodies: Attack = (target, signal) =>
   holdBodies(target, signal, {
     connections: 800,
-    declared: MIB,
+    declared: () => MIB,
     sent: MIB - 1,
     path: () => "/api/headgate/v1/channels",
     headers: { authorization: `Bearer ${target.token}` },

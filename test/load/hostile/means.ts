@@ -58,9 +58,9 @@ export async function holdBodies(
   signal: AbortSignal,
   options: {
     readonly connections: number;
-    readonly declared: number;
+    readonly declared: (at: number) => number;
     readonly sent: number;
-    readonly path: (at: number) => string;
+    readonly path: () => string;
     readonly headers?: Readonly<Record<string, string>>;
   },
 ): Promise<AttackFigures> {
@@ -80,7 +80,7 @@ export async function holdBodies(
       });
       const headers = Object.entries({ ...JSON_TYPE, ...options.headers });
       socket.write(
-        `POST ${options.path(at)} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}content-length: ${options.declared}\r\n\r\n`,
+        `POST ${options.path()} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join("")}content-length: ${options.declared(at)}\r\n\r\n`,
       );
       socket.write(part);
       await Promise.race([once(socket, "close"), aborted(signal)]);
