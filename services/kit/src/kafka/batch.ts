@@ -5,7 +5,7 @@
  *     | attributes int16 | last offset delta int32 | base timestamp int64 | max timestamp int64
  *     | producer id int64 | producer epoch int16 | base sequence int32 | record count int32 | records
  */
-import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { decompress } from "./codecs.ts";
 import { crc32c } from "./crc32c.ts";
 import { type Prepared, readVarint, readVarlong, varintSize, writeVarint } from "./record.ts";
 
@@ -72,7 +72,7 @@ export function encodeBatch(
 /**
  * The records at `from` and after. `next` is where to read on: past the last whole batch, also when compaction left
  * nothing in it. A batch that the fetch cut off is left for the next one; markers of transactions are passed over.
- * @throws Error when a batch is damaged or compressed in a way we cannot read (known: none, gzip, zstd)
+ * @throws Error when a batch is damaged or does not decompress
  */
 export function decodeBatches(
   bytes: Buffer,
@@ -140,19 +140,3 @@ function readBytes(body: Buffer, cursor: { at: number }): Buffer | null {
   cursor.at += length;
   return body.subarray(start, cursor.at);
 }
-
-function decompress(codec: number, bytes: Buffer): Buffer {
-  switch (codec) {
-    case 0:
-      return bytes;
-    case 1:
-      return gunzipSync(bytes, { maxOutputLength: DECOMPRESSED_BYTES_MAX });
-    case 4:
-      return zstdDecompressSync(bytes, { maxOutputLength: DECOMPRESSED_BYTES_MAX });
-    default:
-      throw new Error(`compression ${codec} is not known`);
-  }
-}
-
-/** Bytes that one compressed batch may become. */
-const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
