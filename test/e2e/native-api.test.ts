@@ -1,6 +1,7 @@
 /** The native management API and the live stream through the front door of a running system. */
 import { VERSION } from "@headgate/kit/version";
 import { beforeAll, expect, test } from "vitest";
+import { openEventStream } from "../support/event-stream.ts";
 import { eventually } from "../support/eventually.ts";
 import { type System, useRunningSystem } from "../support/system.ts";
 import { undisturbed } from "../support/undisturbed.ts";
@@ -66,33 +67,8 @@ async function openPerson(): Promise<{ id: string; token: string; name: string }
   return { id: user.id, token, name };
 }
 
-/** Listens as the holder of a token; events come in `events`, `ended` resolves at the end. */
-async function listen(token: string, query = "", headers: Record<string, string> = {}) {
-  const abort = new AbortController();
-  const response = await fetch(`${system.url}/api/headgate/v1/stream${query}`, {
-    headers: { authorization: `Bearer ${token}`, ...headers },
-    signal: abort.signal,
-  });
-  expect(response.status).toBe(200);
-  const events: { event: string; id: string | undefined; data: Thing }[] = [];
-  const ended = (async () => {
-    let text = "";
-    const chunks = response.body?.pipeThrough(new TextDecoderStream()) ?? [];
-    for await (const chunk of chunks) {
-      text += chunk;
-      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        const lines = text.slice(0, end).split("\n");
-        text = text.slice(end + 2);
-        const lineOf = (name: string) =>
-          lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
-        const event = lineOf("event");
-        if (event) events.push({ event, id: lineOf("id"), data: JSON.parse(lineOf("data") ?? "") });
-      }
-    }
-  })().catch(() => undefined);
-  await eventually(() => events.some(({ event }) => event === "ready"));
-  return { events, ended, stop: () => abort.abort() };
-}
+const listen = (token: string, query = "", lastId?: string) =>
+  openEventStream(system.url, token, { query, lastId });
 
 test("a message is written, read, replied to, and walked to without gaps", async () => {
   const channel = await openChannel();
@@ -238,7 +214,7 @@ test("the stream shows what the reader may see, goes on after Last-Event-ID, and
   const stream = await listen(person.token);
   const postTo = (channel: Thing, text: string) =>
     make(`/channels/${channel.id}/messages`, { text });
-  const seen = (events: { event: string; data: Thing }[]) =>
+  const seen = (events: readonly { event: string; data: Thing }[]) =>
     events.filter(({ event }) => event === "message").map(({ data }) => data.text);
   await postTo(secret, "hidden");
   await postTo(open, "1");
@@ -246,10 +222,10 @@ test("the stream shows what the reader may see, goes on after Last-Event-ID, and
   const lastId = stream.events.at(-1)?.id ?? "";
   stream.stop();
   await postTo(open, "2");
-  const again = await listen(person.token, "", { "last-event-id": lastId });
+  const again = await listen(person.token, "", lastId);
   await eventually(() => expect(seen(again.events)).toEqual(["2"]));
   again.stop();
-  const lost = await listen(person.token, "", { "last-event-id": "elsewhere-1" });
+  const lost = await listen(person.token, "", "elsewhere-1");
   expect(lost.events[0]?.event).toBe("gap");
   lost.stop();
 

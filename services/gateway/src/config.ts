@@ -27,6 +27,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     HEADGATE_RATE_LIMITER_ADDRESS: addresses(),
     /** Networks (CIDR, commas between) of proxies whose X-Forwarded-For is believed. Default: none. */
     HEADGATE_TRUSTED_PROXIES: networks(),
+    /** Announcements of messages kept in memory for readers who come back, and their bytes. */
+    HEADGATE_LIVE_MESSAGES_MAX: integer({ min: 100, max: 1_000_000, fallback: 10_000 }),
+    HEADGATE_LIVE_BYTES_MAX: integer({ min: MIB, max: 16 * 1024 * MIB, fallback: 64 * MIB }),
+    /** Live streams of this process, and of one account in it. */
+    HEADGATE_STREAMS_MAX: integer({ min: 1, max: 100_000, fallback: 1_000 }),
+    HEADGATE_STREAMS_PER_ACCOUNT: integer({ min: 1, max: 100_000, fallback: 32 }),
+    /** Bytes that may wait for all slow readers of live streams together. */
+    HEADGATE_STREAM_BUFFER_BYTES: integer({ min: MIB, max: 16 * 1024 * MIB, fallback: 64 * MIB }),
     /** Whether Mattermost's incoming webhooks are served, and may set a name or a picture. Default: true. */
     HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: flag(true),
     HEADGATE_MATTERMOST_USERNAME_OVERRIDE: flag(true),
@@ -59,6 +67,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       sourceBytesMax: read.HEADGATE_BODY_BYTES_PER_SOURCE,
     },
     logsAccepted: read.HEADGATE_LOG_LEVEL === "debug",
+    live: {
+      countMax: read.HEADGATE_LIVE_MESSAGES_MAX,
+      bytesMax: read.HEADGATE_LIVE_BYTES_MAX,
+    },
+    streams: {
+      streamsMax: read.HEADGATE_STREAMS_MAX,
+      perAccountMax: read.HEADGATE_STREAMS_PER_ACCOUNT,
+      bufferBytesMax: read.HEADGATE_STREAM_BUFFER_BYTES,
+    },
     mattermost: {
       incomingWebhooks: read.HEADGATE_MATTERMOST_INCOMING_WEBHOOKS,
       usernameOverride: read.HEADGATE_MATTERMOST_USERNAME_OVERRIDE,

@@ -1,5 +1,4 @@
 /** The gateway process: opens, wires, waits, closes. */
-import { randomBytes } from "node:crypto";
 import { openClient } from "@headgate/kit/grpc";
 import { openHealth } from "@headgate/kit/health";
 import { createId } from "@headgate/kit/ids";
@@ -25,14 +24,13 @@ import { openHookUses } from "./hook-uses.ts";
 import { createHookFinder } from "./hooks.ts";
 import { createHot } from "./hot.ts";
 import { openFrontDoor } from "./http.ts";
+import { createFeed } from "./live/feed.ts";
+import { postedTopic } from "./live/posted.ts";
 import { createLoad } from "./load.ts";
 import { createNumbers } from "./numbers.ts";
-import { postedTail, type Unread } from "./posted.ts";
-import { createReadable } from "./readable.ts";
 import { createGate } from "./service.ts";
 import { readSource } from "./source.ts";
 import { createStatus, PROBE_MS } from "./status.ts";
-import { createTail } from "./tail.ts";
 
 /** ms until an event that the log does not acknowledge is refused. */
 const PUBLISH_TIMEOUT_MS = 5_000;
@@ -68,15 +66,13 @@ await runService("gateway", async ({ log, env }) => {
   void changes.caughtUp.then(() => {
     isCaughtUp = true;
   });
-  const tail = scope.use(
-    createTail({
-      follow: (take) => kafka.follow(postedTail, { from: "now" }, take),
-      onRecords: (records: readonly { readonly value: Unread | null }[]) => readable.apply(records),
-      onStopped: () => readable.skip(),
+  const feed = scope.use(
+    createFeed({
+      follow: (from, take) => kafka.follow(postedTopic, { from }, take),
+      getMessages,
+      ...config.live,
     }),
   );
-  const epoch = randomBytes(6).toString("hex");
-  const readable = createReadable({ getMessages, hold: tail.hold, epoch });
 
   const load = createLoad();
   const ceiling = createHookCeiling({ perMinute: config.hookCeilingPerMinute });
@@ -93,7 +89,7 @@ await runService("gateway", async ({ log, env }) => {
     load,
     ceiling,
     numbers: createNumbers({ reserve: registry.reserveNumbers }),
-    readable,
+    readable: feed,
     getMessages,
     touchHook: hookUses.touch,
     publishChat: kafka.publisher(topics.chatRequested),
@@ -119,7 +115,8 @@ await runService("gateway", async ({ log, env }) => {
     registry: registryRpc,
     management,
     chat,
-    feed: readable,
+    feed,
+    streams: config.streams,
     onRegistryChange: directory.onChange,
     status: createStatus({
       kafka,
@@ -156,7 +153,7 @@ await runService("gateway", async ({ log, env }) => {
     await openHealth({
       host,
       port: config.opsPort,
-      checks: { log: () => kafka.ready, directory: () => isCaughtUp, tail: () => tail.ready },
+      checks: { log: () => kafka.ready, directory: () => isCaughtUp, feed: () => feed.ready },
       log,
     }),
   );

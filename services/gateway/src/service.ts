@@ -15,9 +15,9 @@ import type { Channel } from "@headgate/proto/registry/v1/registry";
 import type { Admissions } from "./admissions.ts";
 import type { Directory, Gate, Hook } from "./dialect.ts";
 import type { HookCeiling } from "./hook-ceiling.ts";
+import type { Feed } from "./live/feed.ts";
 import type { Load } from "./load.ts";
 import type { Numbers } from "./numbers.ts";
-import type { Readable } from "./readable.ts";
 
 /** Publishes events of one action; resolves when the log has them all. */
 export type PublishEvents = (
@@ -34,7 +34,7 @@ export type GateDeps = {
   load: Load;
   ceiling: HookCeiling;
   numbers: Numbers;
-  readable: Pick<Readable, "awaitReadable">;
+  readable: Pick<Feed, "awaitReadable">;
   getMessages: (ids: readonly string[]) => Promise<readonly Message[]>;
   touchHook: (hookId: string) => void;
   publishChat: PublishEvents;

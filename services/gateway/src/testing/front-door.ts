@@ -1,12 +1,11 @@
 /** For tests: the gateway's front door on a loopback port, over parts in memory that a test can take away. */
 import { hash } from "node:crypto";
 import { BlockList } from "node:net";
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { AppError } from "@headgate/kit/errors";
 import { createId } from "@headgate/kit/ids";
 import { createLog } from "@headgate/kit/log";
-import { Change, MessagePostedSchema } from "@headgate/proto/chat/v1/chat";
+import type { MessageSchema } from "@headgate/proto/chat/v1/chat";
 import type { Event } from "@headgate/proto/event/v1/event";
 import {
   ChannelSchema,
@@ -26,10 +25,11 @@ import { createHookCeiling } from "../hook-ceiling.ts";
 import { createHookFinder } from "../hooks.ts";
 import { createHot } from "../hot.ts";
 import { openFrontDoor } from "../http.ts";
+import { createFeed } from "../live/feed.ts";
 import { createLoad } from "../load.ts";
 import { createNumbers } from "../numbers.ts";
-import { createReadable } from "../readable.ts";
 import { createGate } from "../service.ts";
+import { createFakePostedLog } from "./fake-posted-log.ts";
 
 /** What a test may take away or turn, at any time. */
 export type Faults = {
@@ -77,11 +77,14 @@ export async function openTestDoor(
   put({ case: "user", value: bot });
   put({ case: "channel", value: channel });
 
-  const readable = createReadable({
+  const posted = createFakePostedLog();
+  const readable = createFeed({
+    follow: posted.follow,
     getMessages: async () => [],
-    hold: () => ({ live: undefined, release: () => {} }),
-    epoch: "test",
+    countMax: 1_000,
+    bytesMax: 1024 * 1024,
   });
+  await readable.hold().live;
   const load = createLoad();
   const ceiling = createHookCeiling({ perMinute: options.hookCeilingPerMinute ?? 0 });
   const bodies = createBodyRoom({
@@ -111,7 +114,7 @@ export async function openTestDoor(
     async publishChat(events) {
       if (faults.log !== undefined) throw faults.log;
       published.push(...events);
-      if (faults.isChatThere) readable.apply(events.map((event) => ({ value: postedOf(event) })));
+      if (faults.isChatThere) for (const event of events) posted.announce(messageOf(event));
     },
     publicUrl: "http://127.0.0.1",
   });
@@ -222,15 +225,11 @@ function createMemoryLimiter(faults: Faults): AskAdmission {
   };
 }
 
-/** What chat would announce of an event. */
-function postedOf(event: Event) {
+/** The message that chat would announce of an event. */
+function messageOf(event: Event): MessageInitShape<typeof MessageSchema> {
   const { id, teamId, origin, author, acceptedAt, number, action } = event;
-  if (action.case !== "chatMessage") return null;
+  if (action.case !== "chatMessage") return {};
   const { channelId, content, rootId, fold, priority, kind } = action.value;
   const message = { id, teamId, origin, author, acceptedAt, number, channelId, content, rootId };
-  const posted = create(MessagePostedSchema, {
-    message: { ...message, fold, priority, kind, position: 1n, count: 1 },
-    change: Change.CREATED,
-  });
-  return fromBinary(EmptySchema, toBinary(MessagePostedSchema, posted));
+  return { ...message, fold, priority, kind, position: 1n, count: 1 };
 }

@@ -2,17 +2,19 @@
 import type { IncomingMessage } from "node:http";
 import type { Client } from "@headgate/kit/grpc";
 import type { Log } from "@headgate/kit/log";
-import type { Change, ChatService, Message } from "@headgate/proto/chat/v1/chat";
+import type { ChatService } from "@headgate/proto/chat/v1/chat";
 import type { ManagementService } from "@headgate/proto/registry/v1/management";
 import type { RegistryChanged, RegistryService } from "@headgate/proto/registry/v1/registry";
 import type { BodyRoom } from "../../../body-room.ts";
+import type { LiveFeed } from "../../../live/feed.ts";
 
 /** Everything the routes ask of others. */
 export type ApiDeps = {
   readonly registry: Pick<Client<typeof RegistryService>, "resolveToken" | "logIn" | "logOut">;
   readonly management: Omit<Client<typeof ManagementService>, typeof Symbol.asyncDispose>;
   readonly chat: Pick<Client<typeof ChatService>, "listMessages" | "getMessages" | "listReplies">;
-  readonly feed: Feed;
+  readonly feed: LiveFeed;
+  readonly streams: StreamSettings;
   /** Calls back with every change of the registry, once the gateway's copy has it; returns the way to stop. */
   readonly onRegistryChange: (listener: (change: RegistryRecord) => void) => () => void;
   /** The state of the parts; asked at most once a second. */
@@ -28,27 +30,15 @@ export type ApiDeps = {
   readonly log: Log;
 };
 
-/** The live messages that this process saw, the last 10,000 of them kept. */
-export type Feed = {
-  /** Names the place after the newest announcement. */
-  cursor(): string;
-  /** The kept announcements after a cursor, oldest first; `isGap`: some in between are not known here. */
-  since(cursor: string): {
-    readonly announcements: readonly Announcement[];
-    readonly isGap: boolean;
-  };
-  /** Calls back with each new announcement, at once; returns the way to stop. The listener must not throw. */
-  subscribe(listener: (announcement: Announcement) => void): () => void;
-  /** Keeps it fed. Nothing is missed from when `live` has resolved (undefined: already) until the release. */
-  hold(): { readonly live: Promise<void> | undefined; release(): void };
-};
-
-/** A message that became readable, or changed. */
-export type Announcement = {
-  /** Its place, for Last-Event-ID. */
-  readonly cursor: string;
-  readonly message: Message;
-  readonly change: Change;
+/** Bounds of the live streams of this process. */
+export type StreamSettings = {
+  readonly streamsMax: number;
+  readonly perAccountMax: number;
+  /** Bytes that may wait for all slow readers together. */
+  readonly bufferBytesMax: number;
+  /** ms between heartbeats, and without progress until a reader is disconnected; absent: the usual ones. For tests. */
+  readonly heartbeatMs?: number;
+  readonly stallMs?: number;
 };
 
 /** A record of the registry's topic; a null value says that the thing of the key is gone. */

@@ -1,6 +1,6 @@
 /** For tests: the API on a loopback port over parts in memory. Every answer is held against the route's own contract. */
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -8,7 +8,6 @@ import { AppError } from "@headgate/kit/errors";
 import { createId } from "@headgate/kit/ids";
 import { createLog } from "@headgate/kit/log";
 import {
-  Change,
   GetMessagesResponseSchema,
   ListMessagesResponseSchema,
   ListRepliesResponseSchema,
@@ -18,6 +17,7 @@ import {
 import type { Event } from "@headgate/proto/event/v1/event";
 import { ManagementService } from "@headgate/proto/registry/v1/management";
 import {
+  type Channel,
   ChannelSchema,
   LogInResponseSchema,
   LogOutResponseSchema,
@@ -30,7 +30,9 @@ import express from "express";
 import { expect } from "vitest";
 import { createBodyRoom } from "../../../body-room.ts";
 import type { Admission, Claim, Gate } from "../../../dialect.ts";
-import type { Announcement, ApiDeps, RegistryRecord } from "./deps.ts";
+import { createFeed } from "../../../live/feed.ts";
+import { createFakePostedLog } from "../../../testing/fake-posted-log.ts";
+import type { ApiDeps, RegistryRecord, StreamSettings } from "./deps.ts";
 import { createApi, createRoutes } from "./index.ts";
 import { createCompiler } from "./validate.ts";
 
@@ -60,7 +62,7 @@ export type Sent = {
 export type Managed = Partial<Record<keyof ApiDeps["management"], (request: never) => object>>;
 
 /** Opens the API over fakes. */
-export async function openApi(managed: Managed = {}) {
+export async function openApi(managed: Managed = {}, settings: Partial<StreamSettings> = {}) {
   const user = create(UserSchema, { id: createId(), name: "ada", displayName: "Ada" });
   const channel = create(ChannelSchema, { id: createId(), teamId: createId(), name: "alerts" });
   const world = {
@@ -70,8 +72,12 @@ export async function openApi(managed: Managed = {}) {
     /** Address of the caller, and the budgets that were asked for. */
     source: "192.0.2.1",
     budgets: [] as string[],
+    /** Tokens that were looked up. */
+    resolved: 0,
     messages: [] as Message[],
     gone: new Set<string>(),
+    /** Channels besides the first. */
+    added: [] as Channel[],
     /** Streams that keep the feed fed, and whether it has to begin first. */
     holds: 0,
     live: undefined as Promise<void> | undefined,
@@ -79,11 +85,16 @@ export async function openApi(managed: Managed = {}) {
   const accepted: Event[] = [];
   const asked: { method: string; request: unknown }[] = [];
   const claims = new Map<string, { claim: Claim; answer: Uint8Array | undefined }>();
-  const listeners = new Set<(announcement: Announcement) => void>();
+  const posted = createFakePostedLog();
+  const feed = createFeed({
+    follow: posted.follow,
+    getMessages: async () => [],
+    countMax: 10_000,
+    bytesMax: 64 * 1024 * 1024,
+  });
   const watchers = new Set<(change: RegistryRecord) => void>();
   const lines: string[] = [];
   const closing = new AbortController();
-  const backlog = { announcements: [] as Announcement[], isGap: false };
 
   const gate: Gate = {
     findHook: async () => undefined,
@@ -143,12 +154,15 @@ export async function openApi(managed: Managed = {}) {
       if (id !== channel.id || world.gone.has(id)) throw unknown("channel");
       return { channel };
     },
-    listChannels: () => ({ channels: world.gone.has(channel.id) ? [] : [channel] }),
+    listChannels: () => ({
+      channels: [channel, ...world.added].filter(({ id }) => !world.gone.has(id)),
+    }),
   };
 
   const deps: ApiDeps = {
     registry: {
       async resolveToken({ tokenDigest }) {
+        world.resolved += 1;
         const digest = createHash("sha256").update(TOKEN).digest();
         if (world.isRevoked || !digest.equals(tokenDigest ?? EMPTY)) {
           throw new AppError("unauthenticated", "token_unknown", "Unknown.");
@@ -184,22 +198,20 @@ export async function openApi(managed: Managed = {}) {
       },
     },
     feed: {
-      cursor: () => "e-0",
-      since: () => backlog,
-      subscribe(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
+      ...feed,
       hold() {
         world.holds += 1;
+        const { live, release } = feed.hold();
         return {
-          live: world.live,
+          live: world.live ? world.live.then(() => live) : live,
           release: () => {
             world.holds -= 1;
+            release();
           },
         };
       },
     },
+    streams: { streamsMax: 100, perAccountMax: 50, bufferBytesMax: 8 * 1024 * 1024, ...settings },
     onRegistryChange(listener) {
       watchers.add(listener);
       return () => watchers.delete(listener);
@@ -223,7 +235,10 @@ export async function openApi(managed: Managed = {}) {
   const routes = createRoutes(gate, deps);
   const router = createApi(gate, deps);
   const app = express();
+  const responses = new Set<ServerResponse>();
   app.use((_req, res, next) => {
+    responses.add(res);
+    res.once("close", () => responses.delete(res));
     res.setHeader("X-Request-Id", TRACE_ID);
     next();
   });
@@ -244,15 +259,16 @@ export async function openApi(managed: Managed = {}) {
     accepted,
     asked,
     lines,
-    listeners,
     watchers,
-    backlog,
+    responses,
+    posted,
     closing,
     send,
-    announce,
+    announce: posted.announce,
     change,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
+      await feed[Symbol.asyncDispose]();
       await new Promise((resolve) => server.close(resolve));
     },
   };
@@ -280,10 +296,6 @@ export async function openApi(managed: Managed = {}) {
     };
     check(method, path.split("?", 1)[0] ?? "", answer);
     return answer;
-  }
-
-  function announce(message: Message, change: Change = Change.CREATED): void {
-    for (const listener of listeners) listener({ cursor: "e-1", message, change });
   }
 
   function change(

@@ -80,11 +80,18 @@ function describeRoute(declared: AnyRoute, routes: readonly AnyRoute[]) {
       required: false,
       schema,
     })),
+    ...Object.entries(declared.headers ?? {}).map(([name, schema]) => ({
+      name,
+      in: "header",
+      required: false,
+      schema,
+    })),
     ...(declared.method === "post" && !declared.isPublic ? [IDEMPOTENCY_KEY] : []),
   ];
   return {
     operationId: declared.operationId,
     summary: declared.summary,
+    ...(declared.description && { description: declared.description }),
     tags: [declared.tag],
     ...(declared.isPublic && { security: [] }),
     ...(parameters.length > 0 && { parameters }),

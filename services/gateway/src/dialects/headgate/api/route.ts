@@ -48,12 +48,16 @@ export type Route<Query extends TObject = TObject, Body extends TSchema = TSchem
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
+  /** Markdown, for what the summary cannot hold. */
+  readonly description?: string;
   readonly tag: string;
   /** True: no token is asked for. */
   readonly isPublic?: boolean;
   /** Parameters of the path and the noun each names: what is no UUID is a missing one of these. */
   readonly params?: Readonly<Record<string, string>>;
   readonly query?: Query;
+  /** Optional request headers besides those that the contract itself brings; they are described, not checked. */
+  readonly headers?: Readonly<Record<string, TSchema>>;
   readonly body?: Body;
   /** Bytes of a body; 64 KiB unless set. */
   readonly bodyBytesMax?: number;

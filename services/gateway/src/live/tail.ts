@@ -1,25 +1,25 @@
 /**
- * When chat.posted.v1 is read: only while somebody wants it, that is while a stream is open or a request waits until its
- * message is readable. Read for nobody, it would cost a tenth of the way in, here and at the broker.
+ * When chat.posted.v1 is read: only while it is held, that is while a stream is open or a request waits until its message
+ * is readable. Read all the time, it would cost a tenth of the capacity to accept events, here and at the broker.
  */
-import type { Follower } from "@headgate/kit/kafka";
+import type { Edges, Follower } from "@headgate/kit/kafka";
 
-/** Somebody's want. */
+/** A request that the topic be read. */
 export type Hold = {
   /** Resolves once nothing that is announced from then on can be missed; undefined: it is so already. Never rejects. */
   readonly live: Promise<void> | undefined;
-  /** Wants no more. To be called once. */
+  /** Ends the request. To be called once. */
   release(): void;
 };
 
 /** The tail. Disposing ends the reading. */
 export type Tail = AsyncDisposable & {
-  /** It reads, or nobody wants it to. */
+  /** It reads, or it is not held. */
   readonly ready: boolean;
   hold(): Hold;
 };
 
-/** ms that reading goes on for nobody: readers whose connection broke come back within, and miss nothing. */
+/** ms that reading goes on after the last release: a reader whose connection broke comes back and finds all in memory. */
 const IDLE_MS = 60_000;
 
 /** One stretch of reading. */
@@ -33,16 +33,19 @@ type Reading = {
 /**
  * Nothing is read yet.
  * @param options.follow starts reading from now on
+ * @param options.onBegan told where reading begins, before the first records
  * @param options.onRecords takes what was read
  * @param options.onStopped what is announced after this may be missed
  */
 export function createTail<Records>({
   follow,
+  onBegan,
   onRecords,
   onStopped,
   idleMs = IDLE_MS,
 }: {
   follow: (take: (records: Records) => void) => Promise<Follower>;
+  onBegan: (edges: ReadonlyMap<number, Edges>) => void;
   onRecords: (records: Records) => void;
   onStopped: () => void;
   idleMs?: number;
@@ -73,6 +76,8 @@ export function createTail<Records>({
       if (reading === started) onRecords(records);
     });
     const live = opened.then(async (follower) => {
+      const edges = await follower.began;
+      if (reading === started) onBegan(edges);
       await follower.caughtUp;
       started.follower = follower;
     });

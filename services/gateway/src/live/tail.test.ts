@@ -8,13 +8,14 @@ afterEach(() => void vi.useRealTimers());
 function open() {
   const caughtUp = Promise.withResolvers<void>();
   const log: string[] = [];
+  const began: number[] = [];
   const takers: ((record: string) => void)[] = [];
   const tail = createTail<string>({
     async follow(take) {
       log.push("follow");
       takers.push(take);
       const follower: Follower = {
-        began: Promise.resolve(new Map()),
+        began: Promise.resolve(new Map([[0, { earliest: 0, latest: 7 }]])),
         caughtUp: caughtUp.promise,
         ready: true,
         async [Symbol.asyncDispose]() {
@@ -23,15 +24,16 @@ function open() {
       };
       return follower;
     },
+    onBegan: (edges) => began.push(edges.size),
     onRecords: (record) => log.push(record),
     onStopped: () => log.push("stopped"),
     idleMs: 1_000,
   });
-  return { tail, caughtUp, log, takers };
+  return { tail, caughtUp, log, takers, began };
 }
 
 test("is read from the first hold on, once, and says when nothing is missed any more", async () => {
-  const { tail, caughtUp, log } = open();
+  const { tail, caughtUp, log, began } = open();
   expect(tail.ready).toBe(true);
   const first = tail.hold();
   const second = tail.hold();
@@ -40,6 +42,7 @@ test("is read from the first hold on, once, and says when nothing is missed any 
   expect(tail.ready).toBe(false);
   caughtUp.resolve();
   await first.live;
+  expect(began).toEqual([1]);
   expect(tail.ready).toBe(true);
   expect(tail.hold().live).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 /**
- * chat.posted.v1 as the gateway's tail reads it. Most announcements are wanted by nobody here, and decoding each of them
+ * chat.posted.v1 as the live feed reads it. Most announcements are wanted by nobody here, and decoding each of them
  * would be a tenth of the gateway's work: so values stay bytes, of which only the message's id is read, until they are.
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -11,7 +11,7 @@ import { topics } from "@headgate/proto/topics";
 export type Unread = Empty;
 
 /** The topic, for reading only. */
-export const postedTail = { ...topics.chatPosted, schema: EmptySchema, keyOf: () => "" };
+export const postedTopic = { ...topics.chatPosted, schema: EmptySchema, keyOf: () => "" };
 
 /** MessagePosted.message and, in it, Message.id: both are field 1; their tag in the wire form is 0x0a. */
 const FIELD = 1;
