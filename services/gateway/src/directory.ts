@@ -11,6 +11,7 @@ import type {
   Team,
   User,
 } from "@headgate/proto/registry/v1/registry";
+import { registryKeyOf } from "@headgate/proto/topics";
 import type { Directory, Hook } from "./dialect.ts";
 
 /** A record as the log gives it; null says that the thing is gone. */
@@ -20,6 +21,11 @@ export type DirectoryRecord = { readonly key: string; readonly value: RegistryCh
 export type DirectoryCopy = Directory & {
   /** Takes records in the order of the log. Never throws. */
   apply(records: readonly DirectoryRecord[]): void;
+  /**
+   * Takes what the registry answered to a change that this process asked for, before the log brings it; null: it was
+   * removed. What the log brings of before does not undo it.
+   */
+  applyAnswers(records: readonly DirectoryRecord[]): void;
   /** Takes an answer of the registry, unless something newer is known. */
   merge(answer: ResolveHookResponse): void;
   /** Takes a channel that the registry named, unless something newer is known. */
@@ -46,6 +52,9 @@ export function createDirectory(): DirectoryCopy {
   const hookIds = new Map<string, string>();
   const members = new Map<string, Set<string>>();
   const gone = new Set<string>();
+  /** Keys whose value came in an answer and is newer than the log so far, with its version; and those removed so. */
+  const answered = new Map<string, number>();
+  const removed = new Set<string>();
   const listeners = new Set<(record: DirectoryRecord) => void>();
 
   return {
@@ -61,8 +70,21 @@ export function createDirectory(): DirectoryCopy {
     mergeChannel: (channel) => put({ case: "channel", value: channel }, true),
     apply(records) {
       for (const record of records) {
-        if (record.value === null) remove(record.key);
-        else put(record.value.subject, false);
+        if (record.value === null) {
+          removed.delete(record.key);
+          remove(record.key);
+        } else if (!isOutdated(record.value)) put(record.value.subject, false);
+        for (const listener of listeners) listener(record);
+      }
+    },
+    applyAnswers(records) {
+      for (const record of records) {
+        if (record.value === null) {
+          remove(record.key);
+          remember(removed, record.key);
+        } else {
+          put(record.value.subject, true);
+        }
         for (const listener of listeners) listener(record);
       }
     },
@@ -91,6 +113,18 @@ export function createDirectory(): DirectoryCopy {
     if (owner) put({ case: "user", value: owner }, true);
     if (bot) put({ case: "user", value: bot }, true);
     if (hook) put({ case: "hook", value: hook }, true);
+  }
+
+  /** Whether the log only now brings what an answer has overtaken. */
+  function isOutdated(value: RegistryChanged): boolean {
+    if (removed.size === 0 && answered.size === 0) return false;
+    const key = registryKeyOf(value);
+    if (removed.has(key)) return true;
+    const version = answered.get(key);
+    if (version === undefined) return false;
+    if (version > timeOf(versionedOf(value.subject))) return true;
+    answered.delete(key);
+    return false;
   }
 
   /** `isAnswer`: it came past the log, which may know more by now. */
@@ -134,7 +168,12 @@ export function createDirectory(): DirectoryCopy {
       default: // team members and revoked tokens: the registry itself is asked about those
         return;
     }
-    if (!isAnswer && gone.size > 0) gone.delete(`${subject.case}:${subject.value.id}`);
+    const key = `${subject.case}:${subject.value.id}`;
+    if (!isAnswer) gone.delete(key);
+    else {
+      if (answered.size >= GONE_MAX) answered.clear();
+      answered.set(key, timeOf(subject.value));
+    }
   }
 
   function remove(key: string): void {
@@ -162,8 +201,8 @@ export function createDirectory(): DirectoryCopy {
       default:
         return;
     }
-    gone.add(key);
-    if (gone.size > GONE_MAX) for (const oldest of gone) return void gone.delete(oldest);
+    answered.delete(key);
+    remember(gone, key);
   }
 
   /** Whether the copy knows a thing as new as this, or knows that it is gone. */
@@ -190,6 +229,17 @@ export function createDirectory(): DirectoryCopy {
 /** The text that digests are found by: base64url without padding. */
 export function digestText(digest: Uint8Array): string {
   return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString("base64url");
+}
+
+/** Adds a key; of too many, the oldest is forgotten. */
+function remember(keys: Set<string>, key: string): void {
+  keys.add(key);
+  if (keys.size > GONE_MAX) for (const oldest of keys) return void keys.delete(oldest);
+}
+
+/** What carries the version of a record; members and tokens have none. */
+function versionedOf({ case: kind, value }: RegistryChanged["subject"]) {
+  return kind === "team" || kind === "user" || kind === "channel" || kind === "hook" ? value : {};
 }
 
 /** Drops a name, unless another thing has taken it meanwhile. */

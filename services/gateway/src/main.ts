@@ -13,6 +13,7 @@ import { ManagementService } from "@headgate/proto/registry/v1/management";
 import { RegistryService } from "@headgate/proto/registry/v1/registry";
 import { topics } from "@headgate/proto/topics";
 import { createAdmissions } from "./admissions.ts";
+import { takeAnswers } from "./answered-changes.ts";
 import { createBodyRoom } from "./body-room.ts";
 import { createGetMessages, createRateLimiterClient, createRegistryClient } from "./clients.ts";
 import { readConfig } from "./config.ts";
@@ -113,7 +114,7 @@ await runService("gateway", async ({ log, env }) => {
   const probe = { deadlineMs: PROBE_MS };
   const api = createApi(gate, {
     registry: registryRpc,
-    management,
+    management: takeAnswers(management, directory),
     chat,
     feed,
     streams: config.streams,
