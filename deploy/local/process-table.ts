@@ -65,8 +65,8 @@ export async function sweepProcesses(folder: string): Promise<string[]> {
 
 async function endProcess(record: ProcessRecord): Promise<void> {
   signal(record.pid, record.stopSignal);
-  const deadline = Date.now() + STALE_STOP_MS;
-  while (Date.now() < deadline) {
+  const deadline = performance.now() + STALE_STOP_MS;
+  while (performance.now() < deadline) {
     if (!(await isRunning(record))) return;
     await sleep(50);
   }

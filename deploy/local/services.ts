@@ -34,9 +34,7 @@ export type ServiceContext = {
   readonly publicUrl: string;
   readonly logLevel: string;
   readonly logFolder: string;
-  /** Settings of the gateway that the person who started us gave. */
-  readonly gatewayEnv: Readonly<Record<string, string>>;
-  /** More settings for single services: tests and the bench. */
+  /** More settings for single services: of the person who starts it, of tests, of the bench. */
   readonly serviceEnv: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
   /** Read for OTEL_* and what Node itself needs. */
   readonly env: NodeJS.ProcessEnv;
@@ -122,7 +120,6 @@ function settingsOf(name: ServiceName, context: ServiceContext): Record<string, 
         HEADGATE_REGISTRY_ADDRESS: `127.0.0.1:${ports["registry-rpc"]}`,
         HEADGATE_CHAT_ADDRESS: `127.0.0.1:${ports["chat-rpc"]}`,
         HEADGATE_RATE_LIMITER_ADDRESS: `127.0.0.1:${ports["rate-limiter-rpc"]}`,
-        ...context.gatewayEnv,
       };
   }
 }

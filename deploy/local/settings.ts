@@ -1,17 +1,10 @@
-/** The settings of `npm start` itself, and those it hands on to the services. */
+/** The settings of `npm start`: its own, those of the servers it may use, and those it hands on to the services. */
 import { resolve } from "node:path";
 import { flag, integer, oneOf, optional, readEnv, text, url } from "@headgate/kit/env";
 import { LOG_LEVELS } from "@headgate/kit/log";
 import { externalFields } from "./external.ts";
 import { ROOT } from "./root.ts";
-
-/** Settings that are checked here and handed to the gateway as they are. */
-const GATEWAY_SETTINGS = [
-  "HEADGATE_MATTERMOST_INCOMING_WEBHOOKS",
-  "HEADGATE_MATTERMOST_USERNAME_OVERRIDE",
-  "HEADGATE_MATTERMOST_ICON_OVERRIDE",
-  "HEADGATE_TRUSTED_PROXIES",
-] as const;
+import type { ServiceName } from "./services.ts";
 
 const fields = {
   /** Port of the front door. */
@@ -24,29 +17,55 @@ const fields = {
   HEADGATE_PUBLIC_URL: optional(url(["http:", "https:"])),
   /** Least severity in the services' logs. */
   HEADGATE_LOG_LEVEL: oneOf(LOG_LEVELS, "info"),
-  HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: optional(flag(true)),
-  HEADGATE_MATTERMOST_USERNAME_OVERRIDE: optional(flag(true)),
-  HEADGATE_MATTERMOST_ICON_OVERRIDE: optional(flag(true)),
-  HEADGATE_TRUSTED_PROXIES: optional(text()),
   ...externalFields,
 };
 
+/** Settings of single services, handed on as they are; the README of the service says what they mean, and it checks them. */
+const handedOn = {
+  gateway: {
+    HEADGATE_TRUSTED_PROXIES: optional(text()),
+    HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: optional(flag(true)),
+    HEADGATE_MATTERMOST_USERNAME_OVERRIDE: optional(flag(true)),
+    HEADGATE_MATTERMOST_ICON_OVERRIDE: optional(flag(true)),
+    HEADGATE_HOOK_CEILING_PER_MINUTE: optional(text()),
+    HEADGATE_BODY_BYTES_TOTAL: optional(text()),
+    HEADGATE_BODY_BYTES_PER_HOOK: optional(text()),
+    HEADGATE_BODY_BYTES_PER_SOURCE: optional(text()),
+  },
+  "rate-limiter": {
+    HEADGATE_KEPT_BYTES: optional(text()),
+    HEADGATE_KEPT_BYTES_PER_SCOPE: optional(text()),
+  },
+} satisfies Partial<Record<ServiceName, object>>;
+
+const allFields = { ...fields, ...handedOn.gateway, ...handedOn["rate-limiter"] };
+
 /** Names of all settings of `npm start`; each is in usage.txt and in the README. */
-export const SETTING_NAMES: readonly string[] = Object.keys(fields);
+export const SETTING_NAMES: readonly string[] = Object.keys(allFields);
 
 /** The settings of a run. */
 export type Settings = ReturnType<typeof readSettings>;
 
 /** Reads the environment. @throws ConfigError with all faults at once, an unknown HEADGATE_* name among them */
 export function readSettings(env: Readonly<Record<string, string | undefined>>) {
-  const read = readEnv(env, fields);
-  const gateway = GATEWAY_SETTINGS.map((name) => [name, env[name]?.trim() ?? ""] as const);
+  const read = readEnv(env, allFields);
+  const pick = (names: object) =>
+    Object.fromEntries(
+      Object.keys(names).flatMap((name) => {
+        const value = env[name]?.trim();
+        return value ? [[name, value] as const] : [];
+      }),
+    );
   return Object.freeze({
     port: read.HEADGATE_PORT,
     host: read.HEADGATE_HOST,
     dataDir: resolve(ROOT, read.HEADGATE_DATA),
     publicUrl: read.HEADGATE_PUBLIC_URL?.replace(/\/+$/, ""),
     logLevel: read.HEADGATE_LOG_LEVEL,
-    gatewayEnv: Object.fromEntries(gateway.filter(([, value]) => value !== "")),
+    /** By service; empty where nothing is set. */
+    serviceEnv: {
+      gateway: pick(handedOn.gateway),
+      "rate-limiter": pick(handedOn["rate-limiter"]),
+    },
   });
 }

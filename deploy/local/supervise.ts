@@ -106,13 +106,13 @@ export function supervise(
 
   function launch(): Run {
     const launched = run(spec, runFolder);
-    const startedAtMs = Date.now();
+    const startedAtMs = performance.now();
     current = launched;
     clearInterval(logTimer);
     logTimer = setInterval(() => void rotateLog(spec.logFile), LOG_CHECK_MS).unref();
     void launched.ended.then((how) => {
       if (current === launched) current = undefined;
-      if (Date.now() - startedAtMs > STEADY_MS) failures = 0;
+      if (performance.now() - startedAtMs > STEADY_MS) failures = 0;
       void forgetProcess(runFolder, spec.name).catch(() => {});
       if (wanted && served) startAgain(how);
     });
@@ -142,12 +142,12 @@ export function supervise(
 
   /** Resolves when it serves; before that `served` stays false, so that a first start that fails is not tried for ever. */
   async function waitReady(waited: Run): Promise<void> {
-    const deadline = Date.now() + spec.readyTimeoutMs;
+    const deadline = performance.now() + spec.readyTimeoutMs;
     let how: string | undefined;
     void waited.ended.then((value) => {
       how = value;
     });
-    while (Date.now() < deadline && how === undefined) {
+    while (performance.now() < deadline && how === undefined) {
       aborted?.throwIfAborted();
       if (await spec.isReady()) {
         served = true;

@@ -28,8 +28,6 @@ export type SystemOptions = {
   readonly logLevel?: string;
   /** Read for KAFKA_BROKERS, DATABASE_URL, REDIS_URL and OTEL_*; its HEADGATE_* are not. Default: none of them. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Settings of the gateway, checked already. */
-  readonly gatewayEnv?: Readonly<Record<string, string>>;
   /** More settings for single services. */
   readonly serviceEnv?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
   /** Nothing needs to survive a crash of the machine: faster. Default false. */
@@ -95,7 +93,6 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const context = {
     ...{ parts, ports, secrets, recoverAdmin, host, port, publicUrl, logFolder, env },
     logLevel: options.logLevel ?? "info",
-    gatewayEnv: options.gatewayEnv ?? {},
     serviceEnv: options.serviceEnv ?? {},
   };
   const runFolder = join(dataDir, "run");

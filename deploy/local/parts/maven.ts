@@ -38,10 +38,10 @@ export async function fetchJars(
   }
   const fresh = `${folder}.${process.pid}`;
   await mkdir(fresh, { recursive: true });
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   report(`fetching ${word.name} by Maven (only the first time)`);
   const news = setInterval(() => {
-    report(`still fetching ${word.name}, ${Math.round((Date.now() - startedAt) / 1000)} s`);
+    report(`still fetching ${word.name}, ${Math.round((performance.now() - startedAt) / 1000)} s`);
   }, NEWS_EVERY_MS);
   try {
     await runProgram(
