@@ -383,7 +383,7 @@ describe("content", () => {
     expect(parts.map((part) => part.attachments.length)).toEqual([0, 1]);
   });
 
-  test("MM-85 free props survive, the server's own are the server's; a body over the limit is 413", async () => {
+  test("MM-85 free props survive, the server's own are the server's, props too large are refused; a body over the limit is 413", async () => {
     const hook = await openHook();
     const props = { card: "**card**", from_webhook: "no", attachments: [{ text: "no" }] };
     await deliver(hook, { text: "x", props });
@@ -391,8 +391,13 @@ describe("content", () => {
     expect(message.props).toMatchObject({ card: "**card**", from_webhook: "true" });
     expect(message.props.attachments).toBeUndefined();
     expect(message.attachments).toEqual([]);
-    const answer = await post(hook, { text: "x", props: { a: "x".repeat(1_500_000) } });
-    expect([answer.status, answer.body.id]).toEqual([
+    const large = await post(hook, { text: "x", props: { a: "x".repeat(290_000) } });
+    expect([large.status, large.body.id]).toEqual([
+      400,
+      "web.incoming_webhook.split_props_length.app_error",
+    ]);
+    const over = await post(hook, { text: "x", props: { a: "x".repeat(1_500_000) } });
+    expect([over.status, over.body.id]).toEqual([
       413,
       "api.context.request_body_too_large.app_error",
     ]);

@@ -75,7 +75,7 @@ type Waiting<Item, Answer> = {
 export function createAdmissions({
   limiter,
   log,
-  now = Date.now,
+  now = () => performance.now(),
 }: {
   limiter: AskAdmission;
   log: Log;
@@ -86,6 +86,11 @@ export function createAdmissions({
   });
   let awayUntilMs = 0;
   const admits = createBatches<AskedAdmission, Admission>(limiter.admit, LET_THROUGH, onAway);
+  const peeks = createBatches<Budget, Admission["budgets"][number] | undefined>(
+    limiter.peek,
+    undefined,
+    onAway,
+  );
   const settles = createBatches<Settlement, undefined>(
     async (items, callers) => {
       await limiter.settle(items, callers);
@@ -107,12 +112,8 @@ export function createAdmissions({
     async peek(budgets) {
       if (budgets.length === 0) return [];
       if (now() < awayUntilMs) return budgets.map(untouched);
-      try {
-        return await limiter.peek(budgets);
-      } catch (thrown) {
-        onAway(thrown);
-        return budgets.map(untouched);
-      }
+      const states = await Promise.all(budgets.map(peeks));
+      return states.map((state, at) => state ?? untouched(budgets[at] as Budget)); // one state per budget
     },
     settle: ({ scope, key }, answer) => {
       if (now() < awayUntilMs) return Promise.resolve();

@@ -19,8 +19,8 @@ import type { Admission } from "./dialect.ts";
 
 /** ms for an answer that a sender waits for. */
 const DEADLINE_MS = 1_000;
-/** ms for an answer without which the sender is let through. */
-const ADMIT_DEADLINE_MS = 500;
+/** ms for an answer of the rate limiter: without one the sender is let through. */
+const RATE_LIMIT_DEADLINE_MS = 500;
 
 const DECISIONS: Readonly<Record<number, Admission["decision"]>> = {
   [Decision.ADMITTED]: "admitted",
@@ -72,7 +72,7 @@ export function createRateLimiterClient(limiter: Client<typeof RateLimiterServic
         budgets: budgets.map(({ key, rule }) => ({ key, rule })),
         ...(claim && { idempotency: claim }),
       }));
-      const settings = { deadlineMs: DEADLINE_MS, ...(callers && { callers }) };
+      const settings = { deadlineMs: RATE_LIMIT_DEADLINE_MS, ...(callers && { callers }) };
       const { admissions } = await limiter.admit({ items: asked }, settings);
       if (admissions.length !== items.length) {
         throw new AppError(
@@ -86,11 +86,12 @@ export function createRateLimiterClient(limiter: Client<typeof RateLimiterServic
 
     async peek(budgets) {
       const asked = budgets.map(({ key, rule }) => ({ key, rule }));
-      return (await limiter.peek({ budgets: asked }, { deadlineMs: ADMIT_DEADLINE_MS })).states;
+      return (await limiter.peek({ budgets: asked }, { deadlineMs: RATE_LIMIT_DEADLINE_MS }))
+        .states;
     },
 
     async settle(settlements, callers): Promise<void> {
-      const settings = { deadlineMs: DEADLINE_MS, ...(callers && { callers }) };
+      const settings = { deadlineMs: RATE_LIMIT_DEADLINE_MS, ...(callers && { callers }) };
       await limiter.settle({ settlements: [...settlements] }, settings);
     },
   };

@@ -6,8 +6,15 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { AppError } from "@headgate/kit/errors";
 import type { Message } from "@headgate/proto/chat/v1/chat";
 import type { Event } from "@headgate/proto/event/v1/event";
-import type { Channel, IncomingHook, Team, User } from "@headgate/proto/registry/v1/registry";
+import type {
+  Channel,
+  IncomingHook,
+  Team,
+  TeamRole,
+  User,
+} from "@headgate/proto/registry/v1/registry";
 import type { Router } from "express";
+import type { Authenticate } from "./ingest/authenticate.ts";
 
 /** One foreign API (or our own). Knows no other dialect, no Kafka, no SQL. */
 export type Dialect = {
@@ -115,6 +122,10 @@ export type Claim = {
 /** The gateway's own copy of who and what; answers at once, a few ms behind the registry at most. */
 export type Directory = {
   team(id: string): Team | undefined;
+  /** The team that senders name by this host (lower case, without port). */
+  teamByHost(host: string): Team | undefined;
+  /** UNSPECIFIED: not a member. */
+  teamRole(teamId: string, userId: string): TeamRole;
   channel(id: string): Channel | undefined;
   channelByName(teamId: string, name: string): Channel | undefined;
   user(id: string): User | undefined;
@@ -125,11 +136,13 @@ export type Directory = {
 /** What the gateway offers to dialects: the rules of acceptance. Everything that waits has a deadline. */
 export type Gate = {
   /**
-   * The hook behind a credential of a dialect; undefined when there is none. An unknown credential costs a call to the
-   * registry: ask `admit` with a budget of the source before or after, as the upstream's order of checks says.
+   * The hook behind a credential of a dialect. Unknown ones are counted against the client address before the registry is
+   * asked for them; the dialect answers the refusal in its own words.
    * @throws AppError unavailable when the copy has no answer and the registry is away
    */
-  findHook(dialect: string, credential: string): Promise<Hook | undefined>;
+  authenticate: Authenticate;
+  /** The same for answers that count nothing: the hook as far as it is known here, without asking the registry. */
+  knownHook(dialect: string, credential: string | undefined): Hook | undefined;
   /**
    * Takes from all budgets or none, and claims the idempotency key. With no budgets and no claim it answers at once.
    * When the rate-limiter is away, budgets are let through and counted in metrics.
@@ -152,7 +165,8 @@ export type Gate = {
   settle(claim: Claim, answer: Uint8Array | undefined): Promise<void>;
   /**
    * Publishes events of one request; resolves when the log has them all.
-   * @throws AppError unavailable: `log_full` nothing was sent; `log_unavailable` nothing is known to be kept
+   * @throws AppError unavailable: `log_full`, `log_unavailable`, `overloaded`: nothing is kept; `log_unsure`: it is not known,
+   * an UnsureError with the ids. invalid_argument `event_too_large` (http 413): one of them, so none is published
    */
   accept(events: readonly Event[]): Promise<void>;
   /** The messages of these ids once all are readable; undefined when the deadline (ms) passes first. */

@@ -3,13 +3,14 @@
  * and by the answers of the registry where the copy has none yet.
  */
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type {
-  Channel,
-  IncomingHook,
-  RegistryChanged,
-  ResolveHookResponse,
-  Team,
-  User,
+import {
+  type Channel,
+  type IncomingHook,
+  type RegistryChanged,
+  type ResolveHookResponse,
+  type Team,
+  TeamRole,
+  type User,
 } from "@headgate/proto/registry/v1/registry";
 import { registryKeyOf } from "@headgate/proto/topics";
 import type { Directory, Hook } from "./dialect.ts";
@@ -51,6 +52,8 @@ export function createDirectory(): DirectoryCopy {
   const hooks = new Map<string, IncomingHook>();
   const hookIds = new Map<string, string>();
   const members = new Map<string, Set<string>>();
+  const teamIds = new Map<string, string>(); // by host
+  const roles = new Map<string, Map<string, TeamRole>>(); // by team, then user
   const gone = new Set<string>();
   /** Keys whose value came in an answer and is newer than the log so far, with its version; and those removed so. */
   const answered = new Map<string, number>();
@@ -59,6 +62,8 @@ export function createDirectory(): DirectoryCopy {
 
   return {
     team: (id) => teams.get(id),
+    teamByHost: (host) => teams.get(teamIds.get(host) ?? ""),
+    teamRole: (teamId, userId) => roles.get(teamId)?.get(userId) ?? TeamRole.UNSPECIFIED,
     channel: (id) => channels.get(id),
     channelByName: (teamId, name) => channels.get(channelIds.get(`${teamId}:${name}`) ?? ""),
     user: (id) => users.get(id),
@@ -132,7 +137,9 @@ export function createDirectory(): DirectoryCopy {
     switch (subject.case) {
       case "team":
         if (isAnswer && isKnown("team", subject.value, teams)) return;
+        forgetHost(teams.get(subject.value.id));
         teams.set(subject.value.id, subject.value);
+        if (subject.value.host !== "") teamIds.set(subject.value.host, subject.value.id);
         break;
       case "user": {
         const user = subject.value;
@@ -165,7 +172,14 @@ export function createDirectory(): DirectoryCopy {
         else members.set(channelId, new Set([userId]));
         return;
       }
-      default: // team members and revoked tokens: the registry itself is asked about those
+      case "teamMember": {
+        const { teamId, userId, role } = subject.value;
+        const team = roles.get(teamId);
+        if (team) team.set(userId, role);
+        else roles.set(teamId, new Map([[userId, role]]));
+        return;
+      }
+      default: // revoked tokens: the registry itself is asked about those
         return;
     }
     const key = `${subject.case}:${subject.value.id}`;
@@ -180,7 +194,9 @@ export function createDirectory(): DirectoryCopy {
     const [kind, id = "", second = ""] = key.split(":");
     switch (kind) {
       case "team":
+        forgetHost(teams.get(id));
         teams.delete(id);
+        roles.delete(id);
         break;
       case "user":
         forget(userIds, users.get(id)?.name, id);
@@ -197,6 +213,9 @@ export function createDirectory(): DirectoryCopy {
         break;
       case "channel_member":
         members.get(id)?.delete(second);
+        return;
+      case "team_member":
+        roles.get(id)?.delete(second);
         return;
       default:
         return;
@@ -218,6 +237,10 @@ export function createDirectory(): DirectoryCopy {
 
   function forgetChannelName(channel: Channel | undefined): void {
     if (channel) forget(channelIds, `${channel.teamId}:${channel.name}`, channel.id);
+  }
+
+  function forgetHost(team: Team | undefined): void {
+    if (team) forget(teamIds, team.host, team.id);
   }
 
   function forgetDigests(hook: IncomingHook | undefined): void {

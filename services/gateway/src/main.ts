@@ -22,11 +22,12 @@ import { createDialects } from "./dialects/index.ts";
 import { createDirectory } from "./directory.ts";
 import { createHookCeiling } from "./hook-ceiling.ts";
 import { openHookUses } from "./hook-uses.ts";
-import { createHookFinder } from "./hooks.ts";
 import { createHot } from "./hot.ts";
 import { openFrontDoor } from "./http.ts";
 import { createFeed } from "./live/feed.ts";
 import { postedTopic } from "./live/posted.ts";
+import { createAuthenticate } from "./ingest/authenticate.ts";
+import { createHookLookup } from "./ingest/hook-lookup.ts";
 import { createLoad } from "./load.ts";
 import { createNumbers } from "./numbers.ts";
 import { createGate } from "./service.ts";
@@ -82,11 +83,14 @@ await runService("gateway", async ({ log, env }) => {
     description: "Requests that wait for the log.",
   });
   const hookUses = scope.use(openHookUses({ tell: registry.touchHooks, log }));
+  const admissions = createAdmissions({ limiter, log });
+  const lookup = createHookLookup({ directory, resolveHook: registry.resolveHook });
   const gate = createGate({
     directory,
-    findHook: createHookFinder({ directory, resolveHook: registry.resolveHook }),
+    authenticate: createAuthenticate({ lookup, rateLimit: admissions }),
+    lookup,
     lookUpChannel: registry.lookUpChannel,
-    admissions: createAdmissions({ limiter, log }),
+    admissions,
     load,
     ceiling,
     numbers: createNumbers({ reserve: registry.reserveNumbers }),

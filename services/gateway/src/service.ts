@@ -16,6 +16,9 @@ import type { Admissions } from "./admissions.ts";
 import type { Directory, Gate, Hook } from "./dialect.ts";
 import type { HookCeiling } from "./hook-ceiling.ts";
 import type { Feed } from "./live/feed.ts";
+import type { Authenticate } from "./ingest/authenticate.ts";
+import type { HookLookup } from "./ingest/hook-lookup.ts";
+import { isTooLarge, tooLarge, toPublishError } from "./ingest/publish.ts";
 import type { Load } from "./load.ts";
 import type { Numbers } from "./numbers.ts";
 
@@ -28,7 +31,8 @@ export type PublishEvents = (
 /** What the gate is made of. */
 export type GateDeps = {
   directory: Directory & { mergeChannel(channel: Channel): void };
-  findHook: (dialect: string, credential: string) => Hook | undefined | Promise<Hook | undefined>;
+  authenticate: Authenticate;
+  lookup: Pick<HookLookup, "known">;
   lookUpChannel: (teamId: string, name: string) => Promise<Channel | undefined>;
   admissions: Admissions;
   load: Load;
@@ -59,7 +63,8 @@ export function createGate(deps: GateDeps): Gate {
   const attributes = new Map<string, Record<string, string>>();
 
   return {
-    findHook: async (dialect, credential) => deps.findHook(dialect, credential),
+    authenticate: deps.authenticate,
+    knownHook,
     admit: admissions.admit,
     peek: admissions.peek,
     settle: admissions.settle,
@@ -85,17 +90,23 @@ export function createGate(deps: GateDeps): Gate {
     },
   };
 
+  function knownHook(dialect: string, credential: string | undefined): Hook | undefined {
+    const known = credential === undefined ? "absent" : deps.lookup.known(dialect, credential);
+    return typeof known === "object" ? known : undefined;
+  }
+
   async function accept(events: readonly Event[]): Promise<void> {
     const first = events[0];
     if (first === undefined) return;
-    for (const { action } of events) {
-      if (action.case !== "chatMessage") {
+    for (const event of events) {
+      if (event.action.case !== "chatMessage") {
         throw new AppError(
           "unimplemented",
           "action_unserved",
           "This server takes chat messages only.",
         );
       }
+      if (isTooLarge(event)) throw tooLarge();
     }
     const trace = tracing() ? activeSpan() : undefined;
     if (trace) describeSpan(actionOf(first));
@@ -103,6 +114,8 @@ export function createGate(deps: GateDeps): Gate {
     try {
       await load.run(senderOf(first), events.length, () => publishChat(events, trace && { trace }));
       isKept = true;
+    } catch (thrown) {
+      throw toPublishError(thrown, events);
     } finally {
       ingested.add(events.length, attributesOf(first, isKept ? "accepted" : "failed"));
     }

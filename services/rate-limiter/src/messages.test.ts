@@ -101,14 +101,14 @@ test("refuses none and more than 1,000", () => {
   expect(faultsOf(() => toAsks(create(AdmitRequestSchema, { items })))).toEqual(["/items"]);
 });
 
-test("keeps answers up to 64 KiB and forgets for an empty one", () => {
+test("keeps answers up to 4 KiB and forgets for an empty one", () => {
   const read = (bytes: number) =>
     toSettlements(
       create(SettleRequestSchema, {
         settlements: [{ scope: "hook", key: "k", answer: new Uint8Array(bytes) }],
       }),
     )[0];
-  expect(read(65_536)?.answer).toHaveLength(65_536);
+  expect(read(4_096)?.answer).toHaveLength(4_096);
   expect(read(0)).toMatchObject({ answer: undefined });
-  expect(faultsOf(() => read(65_537))).toEqual(["/settlements/0/answer"]);
+  expect(faultsOf(() => read(4_097))).toEqual(["/settlements/0/answer"]);
 });

@@ -25,8 +25,8 @@ const KEY_LENGTH_MAX = 255;
 const SCOPE_LENGTH_MAX = 200;
 /** Bytes of a SHA-256. */
 const DIGEST_BYTES = 32;
-/** Bytes of a kept answer. */
-const ANSWER_BYTES_MAX = 65_536;
+/** Bytes of a kept answer: what tells a replay apart from other replays, never a whole reply. */
+const ANSWER_BYTES_MAX = 4_096;
 /** Faults that one error lists. */
 const FAULTS_MAX = 20;
 

@@ -14,6 +14,7 @@ import {
   type IncomingHook,
   IncomingHookSchema,
   RegistryChangedSchema,
+  TeamRole,
   TeamSchema,
   UserSchema,
 } from "@headgate/proto/registry/v1/registry";
@@ -22,10 +23,11 @@ import { type BodyRoomBounds, createBodyRoom } from "../body-room.ts";
 import type { Admission, Dialect } from "../dialect.ts";
 import { createDirectory } from "../directory.ts";
 import { createHookCeiling } from "../hook-ceiling.ts";
-import { createHookFinder } from "../hooks.ts";
 import { createHot } from "../hot.ts";
 import { openFrontDoor } from "../http.ts";
 import { createFeed } from "../live/feed.ts";
+import { createAuthenticate } from "../ingest/authenticate.ts";
+import { createHookLookup } from "../ingest/hook-lookup.ts";
 import { createLoad } from "../load.ts";
 import { createNumbers } from "../numbers.ts";
 import { createGate } from "../service.ts";
@@ -39,6 +41,8 @@ export type Faults = {
   isLimiterAway: boolean;
   /** Given by the rate-limiter to whatever has a budget. */
   admission: Partial<Admission>;
+  /** Requests that any budget has room for; undefined: no bound. */
+  room: number | undefined;
   /** New requests are refused for load. */
   isFull: boolean;
   /** Accepted events become readable at once. */
@@ -61,10 +65,13 @@ export async function openTestDoor(
     isRegistryAway: false,
     isLimiterAway: false,
     admission: {},
+    room: undefined,
     isFull: false,
     isChatThere: true,
   };
   const published: Event[] = [];
+  const resolved = { calls: 0 };
+  const answers: Uint8Array[] = [];
   const lines: string[] = [];
   const log = createLog({ service: "gateway", level: "debug", write: (line) => lines.push(line) });
   const team = create(TeamSchema, { id: createId(), name: "team", zone: "UTC" });
@@ -76,6 +83,10 @@ export async function openTestDoor(
   put({ case: "user", value: owner });
   put({ case: "user", value: bot });
   put({ case: "channel", value: channel });
+  put({
+    case: "teamMember",
+    value: { teamId: team.id, userId: owner.id, role: TeamRole.MEMBER },
+  });
 
   const posted = createFakePostedLog();
   const readable = createFeed({
@@ -94,17 +105,21 @@ export async function openTestDoor(
     ...options.bodies,
   });
   const isFull = load.isFull;
+  const lookup = createHookLookup({
+    directory,
+    resolveHook: async () => {
+      resolved.calls += 1;
+      if (faults.isRegistryAway) throw AWAY;
+      return undefined;
+    },
+  });
+  const admissions = createAdmissions({ limiter: createMemoryLimiter(faults, answers), log });
   const gate = createGate({
     directory,
-    findHook: createHookFinder({
-      directory,
-      resolveHook: async () => {
-        if (faults.isRegistryAway) throw AWAY;
-        return undefined;
-      },
-    }),
+    authenticate: createAuthenticate({ lookup, rateLimit: admissions }),
+    lookup,
     lookUpChannel: async () => undefined,
-    admissions: createAdmissions({ limiter: createMemoryLimiter(faults), log }),
+    admissions,
     load,
     ceiling,
     numbers: createNumbers({ reserve: async () => 1n }),
@@ -144,6 +159,10 @@ export async function openTestDoor(
     port: door.port,
     faults,
     published,
+    /** Questions to the registry about credentials. */
+    resolved,
+    /** What was kept under keys, in order; empty where a claim was forgotten. */
+    answers,
     lines,
     load,
     bodies,
@@ -154,6 +173,7 @@ export async function openTestDoor(
     bot,
     addHook,
     put,
+    remove,
     [Symbol.asyncDispose]: () => door[Symbol.asyncDispose](),
   };
 
@@ -179,12 +199,17 @@ export async function openTestDoor(
     return hook;
   }
 
+  /** Takes away what a key of the registry's topic names. */
+  function remove(key: string): void {
+    directory.apply([{ key, value: null }]);
+  }
+
   function put(subject: MessageInitShape<typeof RegistryChangedSchema>["subject"]): void {
     directory.apply([{ key: "", value: create(RegistryChangedSchema, { subject }) }]);
   }
 }
 
-function createMemoryLimiter(faults: Faults): AskAdmission {
+function createMemoryLimiter(faults: Faults, answers: Uint8Array[]): AskAdmission {
   const kept = new Map<string, { digest: string; answer: Uint8Array | undefined }>();
   return {
     async admit(items) {
@@ -195,6 +220,10 @@ function createMemoryLimiter(faults: Faults): AskAdmission {
           return { limit, remaining: limit - 1, resetMs: 1500 };
         });
         const base = { budgets: states, retryAfterMs: 0, answer: new Uint8Array() };
+        if (budgets.length > 0 && faults.room !== undefined && faults.room-- <= 0) {
+          faults.room = 0;
+          return { ...base, decision: "limited", retryAfterMs: 2000 };
+        }
         if (budgets.length > 0 && faults.admission.decision) {
           return { ...base, decision: "admitted", ...faults.admission };
         }
@@ -215,6 +244,7 @@ function createMemoryLimiter(faults: Faults): AskAdmission {
       if (faults.isLimiterAway) throw AWAY;
       for (const { scope, key, answer } of settlements) {
         const known = kept.get(`${scope} ${key}`);
+        answers.push(answer);
         if (answer.length === 0) kept.delete(`${scope} ${key}`);
         else if (known) known.answer = answer;
       }

@@ -359,7 +359,7 @@ export type Settlement = Message<"headgate.ratelimiter.v1.Settlement"> & {
   key: string;
 
   /**
-   * At most 64 KiB, kept for 24 h as long as the scope has bytes left for it (see the README); else, and when empty, the
+   * At most 4 KiB, kept for 24 h as long as the scope has bytes left for it (see the README); else, and when empty, the
    * claim is forgotten: the next request with the key starts afresh.
    *
    * @generated from field: bytes answer = 3;

@@ -1,31 +1,47 @@
-/** Whether a request may go on: the state of its hook, budgets, and what the answers say of them. */
+/** Whether a request may go on: its hook, the people behind it, its budget, and what the answers say of that. */
 import { AppError } from "@headgate/kit/errors";
 import { HookAction, HookState } from "@headgate/proto/registry/v1/registry";
-import type { Admission, Budget, Gate, Hook, HookRequest } from "../../dialect.ts";
-import { sourceKey } from "../../source.ts";
-
-/** Requests with unknown tokens that one source may make in a minute: enough for a mistake, too few to guess. */
-const UNKNOWN_PER_MINUTE = 600;
+import type { Admission, Gate, Hook, HookRequest } from "../../dialect.ts";
+import { findLoss, type Loss } from "../../ingest/owner.ts";
 
 /** What `checkCredential` lets through; the rest cannot be a token of ours and needs no look-up. */
 const TOKEN = /^hgi_[A-Za-z0-9_-]{43}$/;
 
+/** What each loss is called; 410 where the account is not active, 403 where it may not write there. */
+const LOSSES: Readonly<Record<Loss, readonly [reason: string, http: 410 | 403, message: string]>> =
+  {
+    owner_missing: ["owner_gone", 410, "The account that owns this hook does not exist any more."],
+    owner_deactivated: ["owner_gone", 410, "The account that owns this hook is deactivated."],
+    owner_left_team: ["owner_forbidden", 403, "The owner of this hook is not in its team."],
+    owner_is_guest: ["owner_forbidden", 403, "The owner of this hook is a guest in its team."],
+    owner_left_channel: [
+      "owner_forbidden",
+      403,
+      "The owner of this hook is not in its private channel.",
+    ],
+    writer_missing: ["writer_gone", 410, "The bot of this hook does not exist any more."],
+    writer_deactivated: ["writer_gone", 410, "The bot of this hook is deactivated."],
+  };
+
 /**
- * The hook of a token, fit to be used.
- * @throws AppError not_found `hook_unknown`, `hook_revoked` (http 410); permission_denied `hook_disabled`;
- * resource_exhausted `source_limited`; unavailable, `overloaded` among it
+ * The hook of a token, fit to be used; the request is counted for it from here on.
+ * @throws AppError not_found `hook_unknown`, `hook_revoked` (http 410), `owner_gone` (410), `writer_gone` (410);
+ * permission_denied `hook_disabled`, `owner_forbidden`; resource_exhausted `source_limited`; unavailable, `overloaded` too
  */
 export async function findUsableHook(gate: Gate, request: HookRequest): Promise<Hook> {
   const token = request.params.token ?? "";
-  const hook = TOKEN.test(token) ? await gate.findHook("headgate", token) : undefined;
-  if (hook === undefined) {
-    await countUnknown(gate, request.source);
-    throw new AppError("not_found", "hook_unknown", "There is no hook of this token.");
-  }
+  const credential = TOKEN.test(token) ? token : undefined;
+  const found = await gate.authenticate("headgate", credential, request);
+  if (!found.hook) throw unknown(found.admission);
+  const { hook } = found;
   const { state, action } = hook.record;
   if (state === HookState.REVOKED) {
     throw new AppError("not_found", "hook_revoked", "This hook was revoked.", { http: 410 });
   }
+  // Before the state: the registry disables such a hook too, and this says why.
+  const pending = findLoss(gate, hook);
+  const loss = pending instanceof Promise ? await pending : pending;
+  if (loss) throw lost(loss);
   if (state !== HookState.ACTIVE) {
     throw new AppError("permission_denied", "hook_disabled", "This hook is disabled.");
   }
@@ -36,22 +52,17 @@ export async function findUsableHook(gate: Gate, request: HookRequest): Promise<
   return hook;
 }
 
-/** The budgets that a request of a hook takes from: its own limit, where its owner set one. */
-export function budgetsOf({ record }: Hook): readonly Budget[] {
-  if (record.limits === undefined) return NO_BUDGETS;
-  const { perMinute, burst } = record.limits;
-  return [{ key: `hook:${record.id}`, rule: { case: "tokenBucket", value: { perMinute, burst } } }];
-}
-const NO_BUDGETS: readonly Budget[] = [];
-
 /** The RateLimit fields (draft-ietf-httpapi-ratelimit-headers-11) of a hook's own limit; none without a limit. */
-export function rateLimitHeaders({ record }: Hook, { budgets }: Admission): Record<string, string> {
-  const state = budgets[0];
+export function rateLimitHeaders({ record }: Hook, admission: Admission): Record<string, string> {
+  const state = admission.budgets[0];
   if (record.limits === undefined || state === undefined) return {};
   const { perMinute, burst } = record.limits;
+  // `t` is the time to more quota: to the next token of the bucket, not to a full one. It never exceeds Retry-After.
+  const isLimited = admission.decision === "limited";
+  const waitMs = isLimited ? admission.retryAfterMs : Math.min(state.resetMs, 60_000 / perMinute);
   return {
     "RateLimit-Policy": `"hook";q=${burst};w=${Math.max(1, Math.ceil((burst * 60) / perMinute))}`,
-    RateLimit: `"hook";r=${state.remaining};t=${Math.ceil(state.resetMs / 1000)}`,
+    RateLimit: `"hook";r=${state.remaining};t=${Math.ceil(waitMs / 1000)}`,
   };
 }
 
@@ -62,21 +73,15 @@ export function limited(admission: Admission): AppError {
   });
 }
 
-async function countUnknown(gate: Gate, source: string): Promise<void> {
-  const admission = await gate.admit([
-    {
-      key: `source:headgate:${sourceKey(source)}`,
-      rule: { case: "fixedWindow", value: { limit: UNKNOWN_PER_MINUTE, windowSeconds: 60 } },
-    },
-  ]);
-  if (admission.decision === "limited") {
-    throw new AppError(
-      "resource_exhausted",
-      "source_limited",
-      "Too many requests with unknown tokens.",
-      {
-        retryAfterMs: admission.retryAfterMs,
-      },
-    );
+function unknown({ decision, retryAfterMs }: Admission): AppError {
+  if (decision !== "limited") {
+    return new AppError("not_found", "hook_unknown", "There is no hook of this token.");
   }
+  const message = "Too many requests with unknown tokens.";
+  return new AppError("resource_exhausted", "source_limited", message, { retryAfterMs });
+}
+
+function lost(loss: Loss): AppError {
+  const [reason, http, message] = LOSSES[loss];
+  return new AppError(http === 410 ? "not_found" : "permission_denied", reason, message, { http });
 }

@@ -1,8 +1,8 @@
 /** The native hook's own rules, over the front door; what all dialects promise is in the conformance suite. */
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AppError } from "@headgate/kit/errors";
-import { createNamedId } from "@headgate/kit/ids";
 import { AlertStatus, type Event, Severity } from "@headgate/proto/event/v1/event";
-import { HookState } from "@headgate/proto/registry/v1/registry";
+import { HookState, TeamRole } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, test } from "vitest";
 import { openTestDoor, type TestDoor } from "../../testing/front-door.ts";
 import { measureHold, measureParse } from "../../testing/loop-hold.ts";
@@ -236,6 +236,32 @@ describe("hooks that may not be used", () => {
     expect((await world.post({ text: "a" })).status).toBe(410);
   });
 
+  test.each([
+    { about: "was deactivated", status: 410, reason: "owner_gone" },
+    { about: "left the team", status: 403, reason: "owner_forbidden" },
+    { about: "became a guest", status: 403, reason: "owner_forbidden" },
+    { about: "left the private channel", status: 403, reason: "owner_forbidden" },
+  ])("answers $status at once when the owner $about", async ({ about, status, reason }) => {
+    await using world = await open();
+    const { door } = world;
+    const { owner, team, channel } = door;
+    const role = about === "became a guest" ? TeamRole.GUEST : TeamRole.MEMBER;
+    const isPrivate = about === "left the private channel";
+    const membership = { channelId: channel.id, userId: owner.id };
+    door.put({ case: "channel", value: { ...channel, isPrivate } });
+    door.put({ case: "channelMember", value: membership });
+    expect((await world.post({ text: "a" })).status).toBe(202);
+    if (about === "was deactivated") {
+      door.put({ case: "user", value: { ...owner, deactivatedAt: timestampFromMs(1) } });
+    }
+    if (about === "left the team") door.remove(`team_member:${team.id}:${owner.id}`);
+    else door.put({ case: "teamMember", value: { teamId: team.id, userId: owner.id, role } });
+    if (isPrivate) door.remove(`channel_member:${channel.id}:${owner.id}`);
+    const answer = await world.post({ text: "b" });
+    expect([answer.status, JSON.parse(answer.body).type]).toEqual([status, `/problems/${reason}`]);
+    expect(door.published).toHaveLength(1);
+  });
+
   test("limits unknown tokens of one source", async () => {
     await using world = await open();
     world.door.faults.admission = { decision: "limited", retryAfterMs: 30_000 };
@@ -252,7 +278,23 @@ describe("limits of a hook", () => {
     await using world = await open({ limits });
     const { headers } = await world.post({ text: "a" });
     expect(headers["ratelimit-policy"]).toBe('"hook";q=10;w=10');
-    expect(headers.ratelimit).toBe('"hook";r=9;t=2');
+    expect(headers.ratelimit).toBe('"hook";r=9;t=1'); // the next token, not the full bucket
+  });
+
+  test("never says a time in RateLimit that is later than Retry-After", async () => {
+    await using world = await open({ limits });
+    world.door.faults.admission = {
+      decision: "limited",
+      retryAfterMs: 1001,
+      budgets: [{ limit: 10, remaining: 0, resetMs: 10_000 }],
+    };
+    for (const [body, path] of [
+      [{ text: "a" }, PATH],
+      [[{ text: "a" }], `${PATH}/batch`],
+    ] as const) {
+      const { headers } = await world.post(body, {}, path);
+      expect([headers["retry-after"], headers.ratelimit]).toEqual(["2", '"hook";r=0;t=2']);
+    }
   });
 
   test("answers 429 with the time to wait and publishes nothing", async () => {
@@ -275,7 +317,7 @@ describe("idempotency keys", () => {
     await using world = await open();
     const first = await world.post({ text: "a" }, { "idempotency-key": '"k-1"' });
     const second = await world.post({ text: "a" }, { "idempotency-key": "k-1" });
-    expect(JSON.parse(first.body)).toMatchObject({ id: createNamedId(world.hook.id, "k-1") });
+    expect(JSON.parse(first.body)).toMatchObject({ id: world.door.published[0]?.id });
     expect(second).toMatchObject({ status: first.status, body: first.body });
     expect(first.headers["idempotency-replayed"]).toBeUndefined();
     expect(second.headers["idempotency-replayed"]).toBe("true");
@@ -298,13 +340,55 @@ describe("idempotency keys", () => {
     expect((await world.post({ text: "a" }, { "idempotency-key": "k" })).status).toBe(202);
   });
 
-  test("still make one id while the rate-limiter is away", async () => {
+  test("make one id for an equal retry and another for another body, with nothing remembered", async () => {
     await using world = await open();
     world.door.faults.isLimiterAway = true;
     await world.post({ text: "a" }, { "idempotency-key": "k" });
     await world.post({ text: "a" }, { "idempotency-key": "k" });
-    const ids = new Set(world.door.published.map(({ id }) => id));
-    expect(ids.size).toBe(1);
+    await world.post({ text: "b" }, { "idempotency-key": "k" });
+    const [first, second, third] = world.door.published.map(({ id }) => id);
+    expect(second).toBe(first);
+    expect(third).not.toBe(first);
+  });
+
+  test("of single events and batches never make the same id", async () => {
+    await using world = await open();
+    world.door.faults.isLimiterAway = true;
+    const body = '{"text":"a"}';
+    for (const key of ["k", "k/0", "k/1", "0:k"]) {
+      await world.post(body, { "idempotency-key": key });
+      const headers = { "idempotency-key": key, "content-type": "application/x-ndjson" };
+      await world.post(`${body}\n${body}`, headers, `${PATH}/batch`);
+      await world.post(body, headers, `${PATH}/batch`);
+    }
+    const ids = world.door.published.map(({ id }) => id);
+    expect(ids).toHaveLength(16);
+    expect(new Set(ids).size).toBe(16);
+  });
+
+  test("keep some bytes and no answer: a replay that waits reads the message again", async () => {
+    await using world = await open();
+    const path = `${PATH}?wait=readable`;
+    const first = await world.post({ text: "a".repeat(9_000) }, { "idempotency-key": "k" }, path);
+    expect(first.status).toBe(201);
+    expect(world.door.answers.map(({ length }) => length)).toEqual([1]);
+    const again = await world.post({ text: "a".repeat(9_000) }, { "idempotency-key": "k" }, path);
+    expect([again.status, again.headers["idempotency-replayed"]]).toEqual([202, "true"]); // chat is not there
+    expect(world.door.published).toHaveLength(1);
+  });
+
+  test("name the event where Kafka did not say whether it has it, and make it again on a retry", async () => {
+    await using world = await open();
+    world.door.faults.log = new AppError("unavailable", "log_unsure", "Not acknowledged.");
+    const answer = await world.post({ text: "a" }, { "idempotency-key": "k" });
+    const problem = JSON.parse(answer.body) as { event_ids: string[]; detail: string };
+    expect(answer.status).toBe(503);
+    expect(answer.headers["retry-after"]).toBe("1");
+    expect(problem).toMatchObject({ type: "/problems/log_unsure", status: 503 });
+    expect(problem.detail).toContain("GET /api/headgate/v1/messages/");
+    world.door.faults.log = undefined;
+    const retry = await world.post({ text: "a" }, { "idempotency-key": "k" });
+    expect(JSON.parse(retry.body)).toMatchObject({ id: problem.event_ids[0] });
   });
 
   test.each(['""', '"a', 'a"b', "a b", "\u00e9", `"${"x".repeat(256)}"`, "x".repeat(256)])(
@@ -356,15 +440,84 @@ describe("batches", () => {
     ]);
   });
 
+  test("give the same answer again under a key, of 125 bytes kept, bad items included", async () => {
+    await using world = await open();
+    const headers = { "idempotency-key": "k" };
+    const events = Array.from({ length: 1000 }, (_, at) => ({ text: at % 3 === 0 ? "" : "a" }));
+    const first = await world.post(events, headers, BATCH);
+    const second = await world.post(events, headers, BATCH);
+    expect(second.body).toBe(first.body);
+    expect(world.door.answers.map(({ length }) => length)).toEqual([125]);
+    expect(world.door.published).toHaveLength(666);
+  });
+
+  test("keep nothing of a batch without a good event", async () => {
+    await using world = await open();
+    const bad = Array.from({ length: 330 }, () => ({}));
+    expect((await world.post(bad, { "idempotency-key": "k" }, BATCH)).status).toBe(207);
+    expect(world.door.answers.map(({ length }) => length)).toEqual([0]);
+  });
+
+  test("keep no refusal for the limit under a key: the same request goes through when there is room", async () => {
+    await using world = await open({ limits: { perMinute: 60, burst: 10 } });
+    const headers = { "idempotency-key": "k" };
+    const events = [{ text: "a" }, { text: "b" }, { text: "c" }];
+    world.door.faults.room = 0;
+    const refused = await world.post(events, headers, BATCH);
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "2"]);
+    world.door.faults.room = 1;
+    const partly = await world.post(events, headers, BATCH);
+    const { data } = JSON.parse(partly.body) as { data: { id?: string; error?: object }[] };
+    expect(partly.status).toBe(207);
+    expect(data[1]?.error).toMatchObject({ status: 429, retry_after_seconds: 2 });
+    world.door.faults.room = undefined;
+    const whole = await world.post(events, headers, BATCH);
+    expect(whole.headers["idempotency-replayed"]).toBeUndefined();
+    const ids = (JSON.parse(whole.body) as { data: { id: string }[] }).data.map(({ id }) => id);
+    expect(ids[0]).toBe(data[0]?.id);
+    expect(new Set(world.door.published.map(({ id }) => id))).toEqual(new Set(ids));
+  });
+
+  test("refuse an event that is too large to be stored, and take the others", async () => {
+    await using world = await open();
+    const answer = await world.post(
+      [{ text: "a", props: { a: "x".repeat(300_000) } }, { text: "b" }],
+      {},
+      BATCH,
+    );
+    const { data } = JSON.parse(answer.body) as { data: { error?: object }[] };
+    expect(data[0]?.error).toMatchObject({ type: "/problems/event_too_large", status: 413 });
+    expect(world.door.published.map((event) => contentOf(event)?.text)).toEqual(["b"]);
+    const single = await world.post({ text: "a", props: { a: "x".repeat(262_080) } });
+    expect([single.status, JSON.parse(single.body).type]).toEqual([
+      413,
+      "/problems/event_too_large",
+    ]);
+  });
+
+  test("refuse to wait, by name", async () => {
+    await using world = await open();
+    const answer = await world.post([{ text: "a" }], {}, `${BATCH}?wait=readable`);
+    expect([answer.status, JSON.parse(answer.body).type]).toEqual([400, "/problems/query_invalid"]);
+    expect(world.door.published).toEqual([]);
+  });
+
+  test("name all their events where Kafka did not say whether it has them", async () => {
+    await using world = await open();
+    world.door.faults.log = new AppError("unavailable", "log_unsure", "Not acknowledged.");
+    const answer = await world.post([{ text: "a" }, { text: "" }, { text: "b" }], {}, BATCH);
+    expect(answer.status).toBe(503);
+    expect(JSON.parse(answer.body).event_ids).toHaveLength(2);
+  });
+
   test("name the ids of a keyed batch by key and index", async () => {
     await using world = await open();
     const headers = { "idempotency-key": "k" };
     const first = await world.post([{ text: "a" }, { text: "b" }], headers, BATCH);
     const second = await world.post([{ text: "a" }, { text: "b" }], headers, BATCH);
-    expect(world.door.published.map(({ id }) => id)).toEqual([
-      createNamedId(world.hook.id, "k/0"),
-      createNamedId(world.hook.id, "k/1"),
-    ]);
+    expect(JSON.parse(first.body)).toEqual({
+      data: world.door.published.map(({ id }, index) => ({ index, id })),
+    });
     expect(second.body).toBe(first.body);
     expect(second.headers["idempotency-replayed"]).toBe("true");
   });

@@ -66,6 +66,15 @@ export function readWait(query: string): boolean {
   );
 }
 
+/**
+ * Refuses to wait: a batch is answered when the log has it.
+ * @throws AppError invalid_argument `query_invalid` when the sender asked to wait
+ */
+export function refuseWait(query: string): void {
+  if (query === "" || !new URLSearchParams(query).has("wait")) return;
+  throw new AppError("invalid_argument", "query_invalid", "A batch does not take wait.");
+}
+
 function unsupported(message: string): AppError {
   return new AppError("invalid_argument", "media_type", message, { http: 415 });
 }

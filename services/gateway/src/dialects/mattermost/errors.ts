@@ -5,6 +5,7 @@
 import { AppError, type Code } from "@headgate/kit/errors";
 import { createRandomId, parseUuid } from "@headgate/kit/ids";
 import type { HookReply } from "../../dialect.ts";
+import { UnsureError } from "../../ingest/publish.ts";
 import { formatId, requestIdOf } from "./id.ts";
 
 type Row = {
@@ -21,6 +22,12 @@ const REFUSALS = {
     414,
     "basic_security_check.url.too_long_error",
     "The address is longer than 2,048 characters.",
+  ),
+  body_too_large: row(
+    "invalid_argument",
+    413,
+    "api.context.request_body_too_large.app_error",
+    "The body is too large.",
   ),
   route_unknown: row(
     "not_found",
@@ -142,6 +149,12 @@ const REFUSALS = {
     "web.incoming_webhook.split_props_length.app_error",
     "The props or an attachment are too large.",
   ),
+  event_too_large: row(
+    "invalid_argument",
+    400,
+    "web.incoming_webhook.split_props_length.app_error",
+    "The props or an attachment are too large to be stored.",
+  ),
   limited: row(
     "resource_exhausted",
     429,
@@ -154,13 +167,13 @@ const REFUSALS = {
     "api.context.invalid_param.app_error",
     "The Idempotency-Key must have 1 to 255 characters.",
   ),
-  key_conflict: row(
+  idempotency_key_reused: row(
     "failed_precondition",
     422,
     "web.incoming_webhook.idempotency_conflict.app_error",
     "This Idempotency-Key was used for another body.",
   ),
-  key_in_progress: row(
+  idempotency_in_progress: row(
     "aborted",
     409,
     "web.incoming_webhook.idempotency_in_progress.app_error",
@@ -173,7 +186,6 @@ export type Refusal = keyof typeof REFUSALS;
 
 /** Ids of faults that the doors below report, by HTTP status. */
 const IDS_BY_STATUS: Readonly<Record<number, string>> = {
-  413: "api.context.request_body_too_large.app_error",
   404: "api.context.404.app_error",
 };
 const ID_OTHERWISE = "web.incoming_webhook.general.app_error";
@@ -197,7 +209,8 @@ export function refusal(
 
 /** Any failure as the JSON body of Mattermost; X-Request-Id and request_id are the trace's 26 characters. */
 export function renderError(error: AppError, traceId?: string): HookReply {
-  const status = error.httpStatus;
+  const known = REFUSALS[error.reason as Refusal] as Row | undefined; // any reason may come; most are not ours
+  const status = known?.http ?? error.httpStatus;
   // Without a request there is no trace to name; the id still has the form that clients expect.
   const requestId =
     traceId === undefined ? formatId(parseUuid(createRandomId())) : requestIdOf(traceId);
@@ -211,7 +224,7 @@ export function renderError(error: AppError, traceId?: string): HookReply {
   if (status === 429 || status === 503 || error.retryAfterMs !== undefined) {
     headers["Retry-After"] = String(Math.max(1, Math.ceil((error.retryAfterMs ?? 1000) / 1000)));
   }
-  const known = REFUSALS[error.reason as Refusal] as Row | undefined; // any reason may come; most are not ours
+  if (error instanceof UnsureError) headers["X-Headgate-Event-Id"] = error.eventIds.join(", ");
   const body = {
     id: known?.id ?? IDS_BY_STATUS[status] ?? ID_OTHERWISE,
     message: error.message,

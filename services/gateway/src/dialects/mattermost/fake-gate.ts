@@ -1,7 +1,7 @@
 /** A gate in memory for this dialect's tests: one team, a few channels and people, one hook; it keeps what was accepted. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { AppError } from "@headgate/kit/errors";
+import type { AppError } from "@headgate/kit/errors";
 import { createId } from "@headgate/kit/ids";
 import { type Message, MessageSchema } from "@headgate/proto/chat/v1/chat";
 import type { Event } from "@headgate/proto/event/v1/event";
@@ -10,18 +10,12 @@ import {
   ChannelSchema,
   HookState,
   IncomingHookSchema,
+  type TeamRole,
   TeamSchema,
   UserSchema,
 } from "@headgate/proto/registry/v1/registry";
-import type {
-  Admission,
-  Budget,
-  Claim,
-  Gate,
-  Hook,
-  HookReply,
-  HookRequest,
-} from "../../dialect.ts";
+import type { Admission, Budget, Claim, Gate, Hook, HookReply } from "../../dialect.ts";
+import { emptyDirectory, fakeAuthentication, sendThrough } from "../../testing/fake-seam.ts";
 import { idOfUuid } from "./id.ts";
 import { createMattermost } from "./index.ts";
 import type { Switches } from "./routes.ts";
@@ -35,6 +29,9 @@ export type World = {
   /** Members of the private channel `p`. */
   members?: readonly string[];
   ownerGone?: boolean;
+  ownerDeactivated?: boolean;
+  /** The owner's role in the team; a member unless told. */
+  role?: TeamRole;
   refuse?: AppError;
 };
 
@@ -80,6 +77,7 @@ export function openWorld(world: World = {}) {
   const asked: { budgets: readonly Budget[]; claim: Claim | undefined }[] = [];
   const settled: (Uint8Array | undefined)[] = [];
   const owner = create(UserSchema, { id: OWNER_ID, name: "a", displayName: "Ada" });
+  if (world.ownerDeactivated) owner.deactivatedAt = timestampFromMs(1);
   const person = create(UserSchema, { id: PERSON_ID, name: "m" });
   const record = create(IncomingHookSchema, {
     id: createId(),
@@ -98,21 +96,27 @@ export function openWorld(world: World = {}) {
     bot: undefined,
     channel: Object.values(channels).find(({ id }) => id === record.targetId),
   };
+  const admit: Gate["admit"] = async (budgets, claim) => {
+    asked.push({ budgets, claim });
+    return {
+      decision: "admitted",
+      budgets: [],
+      retryAfterMs: 0,
+      answer: new Uint8Array(),
+      ...world.admission,
+    };
+  };
+  const peek: Gate["peek"] = async () => [];
   const gate: Gate = {
-    findHook: async (dialect, credential) =>
-      dialect === "mattermost" && credential === HOOK_ID ? hook : undefined,
-    admit: async (budgets, claim) => {
-      asked.push({ budgets, claim });
-      return {
-        decision: "admitted",
-        budgets: [],
-        retryAfterMs: 0,
-        answer: new Uint8Array(),
-        ...world.admission,
-      };
-    },
+    ...fakeAuthentication({
+      find: (dialect, credential) =>
+        dialect === "mattermost" && credential === HOOK_ID ? hook : undefined,
+      admit,
+      peek,
+    }),
+    admit,
     takeFromCeiling: (_hook, events) => ({ granted: events, retryAfterMs: 0 }),
-    peek: async () => [],
+    peek,
     settle: async (_claim, answer) => {
       settled.push(answer);
     },
@@ -127,14 +131,14 @@ export function openWorld(world: World = {}) {
     createId,
     now: () => new Date("2026-11-20T10:00:00Z"),
     directory: {
+      ...emptyDirectory,
+      ...(world.role !== undefined && { teamRole: () => world.role as TeamRole }), // as just seen
       team: () => hook.team,
-      channel: () => undefined,
       channelByName: (teamId, name) =>
         Object.values(channels).find(
           (channel) => channel.teamId === teamId && channel.name === name,
         ),
       user: (id) => [owner, person].find((user) => user.id === id),
-      userByName: () => undefined,
       isChannelMember: (channelId, userId) =>
         channelId === channels.p.id && (world.members ?? []).includes(userId),
     },
@@ -147,7 +151,9 @@ export function openWorld(world: World = {}) {
     iconOverride: true,
     ...world.switches,
   });
-  return { send, sendJson, sendTo, accepted, touched, asked, settled, record };
+  const read: number[] = [];
+  const assigned: string[] = [];
+  return { send, sendJson, sendTo, accepted, touched, asked, settled, record, read, assigned };
 
   async function send(delivery: Delivery): Promise<HookReply> {
     return sendTo(`/hooks/${delivery.id ?? HOOK_ID}`, delivery);
@@ -158,33 +164,18 @@ export function openWorld(world: World = {}) {
   }
 
   async function sendTo(path: string, delivery: Delivery): Promise<HookReply> {
-    for (const route of dialect.hooks(gate)) {
-      const params = route.match(path);
-      if (!params) continue;
-      const request: HookRequest = {
-        method: delivery.method ?? "POST",
-        params,
-        query: delivery.query ?? "",
-        headers: {
-          ...delivery.headers,
-          ...(delivery.type !== undefined && { "content-type": delivery.type }),
-        },
-        source: "192.0.2.1",
-        traceId: TRACE_ID,
-        assignTo: () => {},
-        readBody: async (bytesMax) => {
-          const body = Buffer.from(delivery.body);
-          if (body.length <= bytesMax) return body;
-          throw new AppError("invalid_argument", "body_too_large", "Too large.", { http: 413 });
-        },
-      };
-      try {
-        return await route.handle(request);
-      } catch (thrown) {
-        return dialect.renderError(AppError.from(thrown), TRACE_ID);
-      }
-    }
-    throw new Error(`no route for ${path}`);
+    const sent = {
+      path,
+      body: Buffer.from(delivery.body),
+      query: delivery.query ?? "",
+      method: delivery.method ?? "POST",
+      traceId: TRACE_ID,
+      headers: {
+        ...delivery.headers,
+        ...(delivery.type !== undefined && { "content-type": delivery.type }),
+      },
+    };
+    return sendThrough(dialect, gate, sent, { read, assigned });
   }
 }
 

@@ -77,7 +77,7 @@ export function toEvents(
   const author = renderAuthor(payload, hook, overrides);
   const acceptedAt = timestampOf(stamp.acceptedAt);
   const { priority } = payload;
-  return splitMessage(text, attachments, countCodePoints(propsJson)).map((part, index) =>
+  return splitMessage(text, attachments, propsJson).map((part, index) =>
     chatMessageEvent({
       id: stamp.idOf(index),
       acceptedAt,

@@ -1,10 +1,20 @@
 import { readFileSync } from "node:fs";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { AppError } from "@headgate/kit/errors";
-import { HookState } from "@headgate/proto/registry/v1/registry";
+import { HookState, TeamRole } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { UnsureError } from "../../ingest/publish.ts";
 import { conformance } from "../conformance.ts";
-import { channels, errorOf, HOOK_ID, idOf, OWNER_ID, openWorld, TRACE_ID } from "./fake-gate.ts";
+import {
+  channels,
+  errorOf,
+  HOOK_ID,
+  idOf,
+  OWNER_ID,
+  openWorld,
+  PERSON_ID,
+  TRACE_ID,
+} from "./fake-gate.ts";
 import { formatId, isId, requestIdOf, uuidOfId } from "./id.ts";
 import { createMattermost } from "./index.ts";
 
@@ -218,6 +228,31 @@ describe("hooks", () => {
     ).toEqual([400, "web.incoming_webhook.invalid.app_error"]);
   });
 
+  test("an address that sent too many unknown ids is refused before its body is read", async () => {
+    const world = openWorld({ admission: { decision: "limited", retryAfterMs: 1_200 } });
+    const reply = await world.send({ body: '{"text":"x"}', id: idOf(PERSON_ID) });
+    expect([reply.status, reply.headers?.["Retry-After"]]).toEqual([429, "2"]);
+    expect(world.read).toEqual([]);
+  });
+
+  test("of an unknown hook's body only a small one is read, and what is wrong with it comes first", async () => {
+    const world = openWorld();
+    const id = idOf(PERSON_ID);
+    const idsOf = async (body: string, headers = {}) =>
+      errorOf(await world.send({ body, id, headers })).id;
+    expect(await idsOf('{"text":5}')).toBe("model.incoming_hook.parse_data.app_error");
+    expect(await idsOf("{}")).toBe("web.incoming_webhook.text.app_error");
+    const large = `{"text":5,"a":"${"x".repeat(5_000)}"}`;
+    const invalid = "web.incoming_webhook.invalid.app_error";
+    expect(await idsOf(large)).toBe(invalid); // its length is not declared
+    world.read.length = 0;
+    expect(await idsOf(large, { "content-length": `${large.length}` })).toBe(invalid);
+    expect(world.read).toEqual([]);
+    expect(await idsOf("", { "content-length": "300513" })).toBe(
+      "api.context.request_body_too_large.app_error",
+    );
+  });
+
   test("an id is taken in upper case", async () => {
     const reply = await openWorld().send({ body: '{"text":"x"}', id: HOOK_ID.toUpperCase() });
     expect(reply.status).toBe(200);
@@ -326,6 +361,27 @@ describe("limits and repetition", () => {
     expect(replaying.accepted).toHaveLength(0);
   });
 
+  test("a payload in the query of a form is part of what the key stands for", async () => {
+    const world = openWorld();
+    const headers = { "idempotency-key": "k" };
+    for (const text of ["a", "b"]) {
+      await world.send({ body: "", type: FORM, query: payloadOf({ text }), headers });
+    }
+    expect(new Set(world.accepted.map(({ id }) => id)).size).toBe(2);
+  });
+
+  test("where Kafka did not say whether it has the posts, a header names them", async () => {
+    const refuse = new UnsureError(
+      new AppError("unavailable", "log_unsure", "Not acknowledged."),
+      [{ id: "01900000-0000-7000-8000-000000000001" }] as never, // only ids are read
+    );
+    const reply = await openWorld({ refuse }).sendJson({ text: "x" });
+    expect([reply.status, reply.headers?.["X-Headgate-Event-Id"]]).toEqual([
+      503,
+      "01900000-0000-7000-8000-000000000001",
+    ]);
+  });
+
   test("a refused delivery forgets its key", async () => {
     const world = openWorld();
     await world.send({
@@ -411,10 +467,18 @@ describe("targets", () => {
         "app.channel.get.existing.app_error",
       ]);
     }
-    expect(await refusalOf(openWorld({ ownerGone: true }), { text: "x" })).toEqual([
-      403,
-      "web.incoming_webhook.user.app_error",
-    ]);
+    for (const world of [openWorld({ ownerGone: true }), openWorld({ ownerDeactivated: true })]) {
+      expect(await refusalOf(world, { text: "x" })).toEqual([
+        403,
+        "web.incoming_webhook.user.app_error",
+      ]);
+    }
+    for (const role of [TeamRole.UNSPECIFIED, TeamRole.GUEST]) {
+      expect(await refusalOf(openWorld({ role }), { text: "x" })).toEqual([
+        403,
+        "web.incoming_webhook.permissions.app_error",
+      ]);
+    }
   });
 });
 

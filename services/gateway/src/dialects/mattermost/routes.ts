@@ -1,6 +1,10 @@
 /** `POST /hooks/{id}`: a delivery, in Mattermost's order of checks. */
-import type { Claim, Gate, Hook, HookReply, HookRequest, HookRoute } from "../../dialect.ts";
-import { admit, findLiveHook, keyedIds, readClaim } from "./admission.ts";
+import type { AppError } from "@headgate/kit/errors";
+import { HookDisabledReason, HookState } from "@headgate/proto/registry/v1/registry";
+import type { Gate, Hook, HookReply, HookRequest, HookRoute } from "../../dialect.ts";
+import { type Keyed, once } from "../../ingest/idempotency.ts";
+import { hookBudgets } from "../../ingest/rate-limit.ts";
+import { findHook, readKeyed, refuseWithoutHook } from "./admission.ts";
 import { decodePayload } from "./decode.ts";
 import { COMMON_HEADERS, refusal } from "./errors.ts";
 import { requestIdOf, uuidOfId } from "./id.ts";
@@ -17,6 +21,8 @@ export type Switches = Overrides & {
 
 /** Bytes of a delivery. Mattermost: 300,000 and 512 of slack. */
 const BODY_BYTES_MAX = 300_512;
+/** What is kept under a key: the answer is always the same. */
+const KEPT = Buffer.from("ok");
 /** Characters of the address as sent. */
 const URL_MAX = 2_048;
 
@@ -36,24 +42,37 @@ export function createRoutes(gate: Gate, switches: Switches): readonly HookRoute
     const id = request.params.id ?? "";
     if (request.query.length + id.length > URL_MAX) throw refusal("url_too_long");
     if (request.method !== "POST") throw refusal("method_not_allowed");
+    if (!switches.incomingWebhooks) {
+      return refuseWithoutHook(request, bodyBytesMax, "feature_disabled");
+    }
+    // Looked up before the body is read, though what is wrong with the payload is answered first.
+    const hook = await findHook(gate, request);
+    if (!hook) return refuseWithoutHook(request, bodyBytesMax, "hook_unknown");
+    request.assignTo(hook.record.id);
     const body = await request.readBody(bodyBytesMax);
     const payload = await decodePayload(body, request.headers["content-type"], request.query);
-    if (!switches.incomingWebhooks) throw refusal("feature_disabled");
     if (!hasContent(payload)) throw refusal("text_missing");
-    const hook = await findLiveHook(gate, id);
-    const claim = readClaim(request, hook, body);
-    if ((await admit(gate, hook, claim)) === "replay") {
-      return success(request, { "Idempotency-Replayed": "true" });
+    if (hook.record.state === HookState.DISABLED) throw await refusalOfDisabled(hook, payload);
+    const keyed = readKeyed(request, hook, body);
+    const admission = await gate.admit(hookBudgets(hook), keyed?.claim);
+    const { decision, retryAfterMs } = admission;
+    if (decision === "limited") throw refusal("limited", { retryAfterMs });
+    return once(gate, keyed, admission, {
+      async work() {
+        await publish(hook, payload, request.traceId, keyed);
+        gate.touchHook(hook.record.id);
+        return { reply: success(request), kept: KEPT };
+      },
+      replay: () => success(request),
+    });
+  }
+
+  /** What the registry disabled because its owner may no longer write is answered with that, as long as it holds. */
+  async function refusalOfDisabled(hook: Hook, payload: Payload): Promise<AppError> {
+    if (hook.record.disabledReason !== HookDisabledReason.UNSPECIFIED) {
+      await findTarget(gate, hook, payload.channel);
     }
-    try {
-      await publish(hook, payload, request.traceId, claim);
-    } catch (thrown) {
-      await settle(claim, undefined);
-      throw thrown;
-    }
-    gate.touchHook(hook.record.id);
-    await settle(claim, Buffer.from("ok"));
-    return success(request);
+    return refusal("hook_disabled");
   }
 
   /** Resolves when the log has every post of the payload. */
@@ -61,19 +80,14 @@ export function createRoutes(gate: Gate, switches: Switches): readonly HookRoute
     hook: Hook,
     payload: Payload,
     traceId: string,
-    claim: Claim | undefined,
+    keyed: Keyed | undefined,
   ): Promise<void> {
     const channel = await findTarget(gate, hook, payload.channel);
     checkPost(payload);
     const rootId = await findRoot(gate, payload.rootId, channel.id);
-    const idOf = claim ? keyedIds(claim) : () => gate.createId();
+    const idOf = keyed?.idOf ?? (() => gate.createId());
     const stamp = { channelId: channel.id, rootId, acceptedAt: gate.now(), traceId, idOf };
     await gate.accept(toEvents(payload, hook, switches, stamp, nameOf));
-  }
-
-  /** The posts' ids are the key's, so a memory that fails costs a polite answer and nothing more. */
-  async function settle(claim: Claim | undefined, kept: Uint8Array | undefined): Promise<void> {
-    if (claim) await gate.settle(claim, kept).catch(() => undefined);
   }
 
   function nameOf(id: string): string | undefined {
@@ -83,14 +97,13 @@ export function createRoutes(gate: Gate, switches: Switches): readonly HookRoute
 }
 
 /** Two bytes of plain text: Alertmanager takes anything else for a failure. */
-function success(request: HookRequest, headers: Record<string, string> = {}): HookReply {
+function success(request: HookRequest): HookReply {
   return {
     status: 200,
     headers: {
       ...COMMON_HEADERS,
       "Content-Type": "text/plain",
       "X-Request-Id": requestIdOf(request.traceId),
-      ...headers,
     },
     body: "ok",
   };

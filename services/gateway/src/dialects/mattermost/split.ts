@@ -1,5 +1,6 @@
 /** Cuts a message that is too long for one post into several, and says which of them carries which attachment. */
 import { countCodePoints } from "@headgate/kit/json";
+import { EVENT_BYTES_MAX } from "@headgate/proto/topics";
 import { refusal } from "./errors.ts";
 import type { AttachmentBody } from "./schema.ts";
 
@@ -7,6 +8,8 @@ import type { AttachmentBody } from "./schema.ts";
 export const TEXT_MAX = 16_383;
 /** Code points of the props of one post, serialised with its attachments. Mattermost: 800,000 less 40,000 of its own. */
 export const PROPS_MAX = 760_000;
+/** Bytes of the attachments of one post, with its props: what an event may take, less its text of 64 KiB and what stands around. */
+const PROPS_BYTES_MAX = EVENT_BYTES_MAX - 80 * 1024;
 /** `,"attachments":[` and `]`: what the list adds to the props around its elements. */
 const LIST_OVERHEAD = 17;
 
@@ -15,27 +18,35 @@ export type Part = { text: string; attachments: AttachmentBody[] };
 
 /**
  * The posts of one payload, in order: the text cut at code points, never inside one; attachments on the last of them, and
- * on posts of their own with an empty text where the props would grow over `PROPS_MAX`.
- * @param propsLength code points of the serialised props that every post repeats
+ * on posts of their own with an empty text where the props would grow over `PROPS_MAX` or `PROPS_BYTES_MAX`. An attachment
+ * that is larger than the latter by itself is not cut: the event is refused where it is published.
+ * @param props the serialised props that every post repeats
  * @throws AppError `props_too_large` when the props alone, or one attachment with its text cut away, do not fit
  */
 export function splitMessage(
   text: string,
   attachments: readonly AttachmentBody[],
-  propsLength: number,
+  props: string,
 ): Part[] {
+  const propsLength = countCodePoints(props);
   if (propsLength > PROPS_MAX) throw refusal("props_too_large");
   const parts: Part[] = splitText(text).map((piece) => ({ text: piece, attachments: [] }));
   const room = PROPS_MAX - propsLength - LIST_OVERHEAD;
   let last = parts.at(-1) ?? { text: "", attachments: [] };
+  const roomBytes = PROPS_BYTES_MAX - Buffer.byteLength(props);
   let used = 0;
+  let usedBytes = 0;
   for (const attachment of attachments) {
     let fitting = attachment;
-    let length = measure(attachment);
-    if (used + length + 1 > room && last.attachments.length > 0) {
+    const json = JSON.stringify(attachment);
+    const bytes = Buffer.byteLength(json) + 1;
+    let length = countCodePoints(json);
+    const isFull = used + length + 1 > room || usedBytes + bytes > roomBytes;
+    if (isFull && last.attachments.length > 0) {
       last = { text: "", attachments: [] };
       parts.push(last);
       used = 0;
+      usedBytes = 0;
     }
     if (length + 1 > room) {
       fitting = cutText(attachment, length + 1 - room);
@@ -43,6 +54,7 @@ export function splitMessage(
     }
     last.attachments.push(fitting);
     used += length + 1;
+    usedBytes += bytes;
   }
   return parts;
 }

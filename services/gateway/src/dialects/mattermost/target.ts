@@ -1,17 +1,25 @@
 /** Where a delivery goes: the hook's own channel, or the one that the payload names, if the hook and its owner may. */
-import { setTimeout as sleep } from "node:timers/promises";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Channel } from "@headgate/proto/registry/v1/registry";
 import type { Gate, Hook } from "../../dialect.ts";
+import { findLoss, isChannelMember, type Loss } from "../../ingest/owner.ts";
 import { refusal } from "./errors.ts";
 import { uuidOfId } from "./id.ts";
 
 /** Handle of a channel; what does not look like one is not asked for. */
 const CHANNEL_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
-/** ms after its making in which a channel is new, and how often and long its members are waited for. */
-const NEW_MS = 5_000;
-const NEWS_TRIES = 20;
-const NEWS_PAUSE_MS = 25;
+/**
+ * What losses are answered with. That the owner left the hook's own private channel counts only where the payload goes there,
+ * which is asked of every private channel.
+ */
+const LOSSES: Readonly<Record<Loss, "owner_gone" | "channel_forbidden" | undefined>> = {
+  owner_missing: "owner_gone",
+  owner_deactivated: "owner_gone",
+  writer_missing: "owner_gone",
+  writer_deactivated: "owner_gone",
+  owner_left_team: "channel_forbidden",
+  owner_is_guest: "channel_forbidden",
+  owner_left_channel: undefined,
+};
 
 /**
  * The channel to write to.
@@ -23,8 +31,10 @@ export async function findTarget(gate: Gate, hook: Hook, override: string): Prom
   if (hook.record.targetLocked && channel.id !== hook.record.targetId) {
     throw refusal("channel_locked");
   }
-  if (!hook.owner || (hook.record.botId !== "" && !hook.bot)) throw refusal("owner_gone");
-  if (channel.isPrivate && !(await isMember(gate, channel, hook.record.ownerId))) {
+  const loss = await findLoss(gate, hook);
+  const reason = loss && LOSSES[loss];
+  if (reason) throw refusal(reason);
+  if (channel.isPrivate && !(await isChannelMember(gate, channel, hook.record.ownerId))) {
     throw refusal("channel_forbidden");
   }
   return channel;
@@ -41,20 +51,6 @@ export async function findRoot(gate: Gate, rootId: string, channelId: string): P
   const root = (await gate.getMessages([id])).find((message) => message.id === id);
   if (!root || root.channelId !== channelId || root.rootId !== "") throw refusal("root_invalid");
   return id;
-}
-
-/** A channel may be found by name before the news of who is in it has come: a new one is given that time. */
-async function isMember(
-  { directory, now }: Gate,
-  channel: Channel,
-  userId: string,
-): Promise<boolean> {
-  const createdMs = channel.createdAt ? timestampMs(channel.createdAt) : 0;
-  const tries = now().getTime() - createdMs < NEW_MS ? NEWS_TRIES : 0;
-  for (let left = tries; left > 0 && !directory.isChannelMember(channel.id, userId); left--) {
-    await sleep(NEWS_PAUSE_MS);
-  }
-  return directory.isChannelMember(channel.id, userId);
 }
 
 function ownChannel({ channel }: Hook): Channel {

@@ -1,16 +1,16 @@
-/** The rate limit: which budget a request draws from, and how its state is shown. */
-import type { Admission, Budget, Hook, HookRequest } from "../../dialect.ts";
+/** The rate limit: the budget of a hook, and how a budget's state is shown. */
+import type { Admission, Budget, Hook } from "../../dialect.ts";
+import { hookBudgetKey } from "../../ingest/rate-limit.ts";
 
 /** Requests in a window. Monotree, Rate Limiting: 60 a minute, counted per webhook. */
 const LIMIT = 60;
 const WINDOW_SECONDS = 60;
 
-/** The budget of a hook; of the sender's address when the token is unknown, so that guessing runs dry. */
-export function budgetOf(hook: Hook | undefined, request: Pick<HookRequest, "source">): Budget {
-  const limit = hook?.record.limits?.perMinute || LIMIT; // 0 is protobuf's "not set"
-  const key = hook ? `hook:${hook.record.id}` : `source:monotree:${request.source}`;
+/** The budget of a hook. */
+export function budgetOf(hook: Hook): Budget {
+  const limit = hook.record.limits?.perMinute || LIMIT; // 0 is protobuf's "not set"
   return {
-    key,
+    key: hookBudgetKey(hook),
     rule: { case: "fixedWindow", value: { limit, windowSeconds: WINDOW_SECONDS } },
   };
 }

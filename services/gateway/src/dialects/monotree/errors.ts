@@ -4,6 +4,7 @@
  */
 import { AppError, type Code, type ErrorDetails } from "@headgate/kit/errors";
 import type { HookReply } from "../../dialect.ts";
+import { UnsureError } from "../../ingest/publish.ts";
 
 /** Headers of every answer. The address is a secret, so nobody may keep what stands behind it. */
 export const COMMON_HEADERS: Readonly<Record<string, string>> = {
@@ -62,9 +63,18 @@ export function refuseFields(reason: string, faults: readonly FieldFault[]): Ref
   });
 }
 
+/** The 422 of a key that came with another body before. */
+function refuseConflict(): Refusal {
+  const text = "The idempotency key has already been used with a different payload.";
+  return refuseFields("key_conflict", [{ field: "idempotency_key", text }]);
+}
+
 /** Any failure in the dialect's words; what is not the sender's doing tells nothing of itself. */
 export function toRefusal(error: AppError): Refusal {
   if (error instanceof Refusal) return error;
+  if (error.reason === "idempotency_key_reused") return refuseConflict();
+  if (error.reason === "idempotency_in_progress")
+    return refuse("key_in_progress", error.retryAfterMs);
   if (error.httpStatus === 413) return refuse("body_too_large");
   if (error.httpStatus === 408) return refuse("request_timeout");
   const passes = [429, 499, 503, 504].includes(error.httpStatus) || error.code === "aborted";
@@ -72,7 +82,11 @@ export function toRefusal(error: AppError): Refusal {
     ? (["unavailable", 503, "Service Unavailable"] as const)
     : (["internal", 500, "Server Error"] as const);
   const given = { cause: error.cause ?? error, retryAfterMs: error.retryAfterMs };
-  return new Refusal(code, error.reason, message, details(http, given));
+  const refusal = new Refusal(code, error.reason, message, details(http, given));
+  if (error instanceof UnsureError) {
+    refusal.headers = { "X-Headgate-Event-Id": error.eventIds.join(", ") };
+  }
+  return refusal;
 }
 
 /** The answer to any failure of a request to this dialect. */

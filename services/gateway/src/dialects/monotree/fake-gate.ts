@@ -10,28 +10,26 @@ import {
   IncomingHookSchema as HookSchema,
   HookState,
   type IncomingHookSchema,
+  TeamRole,
   TeamSchema,
   UserSchema,
 } from "@headgate/proto/registry/v1/registry";
-import type {
-  Admission,
-  Budget,
-  Claim,
-  Gate,
-  Hook,
-  HookReply,
-  HookRequest,
-} from "../../dialect.ts";
+import type { Admission, Budget, Claim, Gate, Hook, HookReply } from "../../dialect.ts";
+import { emptyDirectory, fakeAuthentication, sendThrough } from "../../testing/fake-seam.ts";
 import { monotree } from "./index.ts";
 
 /** What a test may change about the world. */
 export type World = {
   hook?: MessageInitShape<typeof IncomingHookSchema>;
   host?: string;
+  publicUrl?: string;
   botDeactivated?: boolean;
   roomArchived?: boolean;
   roomGone?: boolean;
   ownerGone?: boolean;
+  ownerDeactivated?: boolean;
+  /** The owner is not in the team any more. */
+  ownerLeft?: boolean;
   /** The log refuses every event. */
   logAway?: boolean;
   /** The registry does not answer. */
@@ -49,6 +47,8 @@ export type Delivery = {
 };
 
 export const TOKEN = "Ab3_dEf-hIjKlMnOpQrStUvWxYz0123456789abcdefg";
+/** The host of another team. */
+export const OTHER_HOST = "other-team.example.com";
 export const START = new Date("2026-11-20T10:00:00Z");
 
 /** The dialect over a fake gate: `send` answers as the front door would. */
@@ -63,6 +63,7 @@ export function openWorld(world: World = {}) {
   const user = (init: MessageInitShape<typeof UserSchema>) =>
     create(UserSchema, { id: createId(), ...init });
   const owner = user({ number: 4012n, name: "ada", displayName: "Ada" });
+  if (world.ownerDeactivated) owner.deactivatedAt = timestampFromMs(1);
   const bot = user({ number: 873n, name: "alerts", displayName: "Alerts", isBot: true });
   if (world.botDeactivated) bot.deactivatedAt = timestampFromMs(1);
   const room = create(ChannelSchema, { id: createId(), number: 31n, teamId, name: "kitchen" });
@@ -89,14 +90,23 @@ export function openWorld(world: World = {}) {
   const unused = () => {
     throw new Error("the dialect has no use for this");
   };
+  const asked: string[] = [];
+  const peek: Gate["peek"] = async (budgets) => budgets.map((budget) => stateOf(budget));
   const gate: Gate = {
-    findHook: async (dialect, credential) => {
-      if (world.registryAway) throw away;
-      return dialect === "monotree" && credential === TOKEN ? hook : undefined;
-    },
+    ...fakeAuthentication({
+      find: (dialect, credential) =>
+        dialect === "monotree" && credential === TOKEN && !world.registryAway ? hook : undefined,
+      ask: async (_dialect, credential) => {
+        asked.push(credential);
+        if (world.registryAway) throw away;
+        return undefined;
+      },
+      admit,
+      peek,
+    }),
     admit,
     takeFromCeiling: (_hook, events) => ({ granted: events, retryAfterMs: 0 }),
-    peek: async (budgets) => budgets.map((budget) => stateOf(budget)),
+    peek,
     settle: async ({ key, bodyDigest }, answer) => {
       if (answer) claims.set(key, { digest: Buffer.from(bodyDigest).toString("hex"), answer });
       else claims.delete(key);
@@ -112,17 +122,17 @@ export function openWorld(world: World = {}) {
     createId,
     now: () => new Date(clock.ms),
     directory: {
-      team: unused,
-      channel: unused,
-      channelByName: unused,
-      user: unused,
-      userByName: unused,
-      isChannelMember: unused,
+      ...emptyDirectory,
+      teamByHost: (host) => (host === OTHER_HOST ? create(TeamSchema, { host }) : undefined),
+      ...(world.ownerLeft && { teamRole: () => TeamRole.UNSPECIFIED }),
     },
     lookUpChannel: unused,
-    publicUrl: "http://127.0.0.1:8065",
+    publicUrl: world.publicUrl ?? "http://127.0.0.1:8065",
   };
-  return { send, accepted, touched, clock, claims, hook, owner, bot, room };
+  const read: number[] = [];
+  const assigned: string[] = [];
+  const seen = { asked, read, assigned };
+  return { send, accepted, touched, clock, claims, hook, owner, bot, room, ...seen };
 
   async function admit(budgets: readonly Budget[], claim?: Claim): Promise<Admission> {
     const full = budgets.map((budget) => stateOf(budget)).find(({ remaining }) => remaining === 0);
@@ -165,31 +175,18 @@ export function openWorld(world: World = {}) {
   async function send(delivery: Delivery = {}): Promise<HookReply & { text: string }> {
     const path = `/api/open/v1/incoming/${delivery.token ?? TOKEN}`;
     const body = Buffer.from(delivery.body ?? JSON.stringify(delivery.json ?? { text: "x" }));
-    for (const route of monotree.hooks(gate)) {
-      const params = route.match(path);
-      if (!params) continue;
-      const request: HookRequest = {
-        method: delivery.method ?? "POST",
-        params,
-        query: "",
-        headers: {
-          host: "127.0.0.1:8065",
-          "content-type": "application/json",
-          ...delivery.headers,
-        },
-        source: delivery.source ?? "192.0.2.1",
-        traceId: "0af7651916cd43dd8448eb211c80319c",
-        assignTo: () => {},
-        readBody: async (bytesMax) => {
-          if (body.length <= bytesMax) return body;
-          throw new AppError("invalid_argument", "body_too_large", "Too large.", { http: 413 });
-        },
-      };
-      const reply = await route
-        .handle(request)
-        .catch((thrown) => monotree.renderError(AppError.from(thrown)));
-      return { ...reply, text: JSON.stringify(reply) };
-    }
-    throw new Error(`no route for ${path}`);
+    const sent = {
+      path,
+      body,
+      method: delivery.method ?? "POST",
+      headers: {
+        host: "127.0.0.1:8065",
+        "content-type": "application/json",
+        ...delivery.headers,
+      },
+      source: delivery.source ?? "192.0.2.1",
+    };
+    const reply = await sendThrough(monotree, gate, sent, { read, assigned });
+    return { ...reply, text: JSON.stringify(reply) };
   }
 }

@@ -1,12 +1,12 @@
-/** The header Idempotency-Key: the claim it makes, and how an answer is kept and given again. */
-import { hash } from "node:crypto";
+/** The header Idempotency-Key, and what is kept of an answer. */
 import type { IncomingHttpHeaders } from "node:http";
 import { countCodePoints, hasInvalidCharacters } from "@headgate/kit/json";
-import type { Claim, HookReply } from "../../dialect.ts";
-import { COMMON_HEADERS, refuseFields } from "./errors.ts";
+import { refuseFields } from "./errors.ts";
+import type { Accepted } from "./map.ts";
 
 /** Code points of a key. */
 const KEY_MAX = 255;
+const SEPARATOR = " ";
 
 /**
  * The key of a request, quoted or bare; undefined when there is none or it is blank.
@@ -30,30 +30,20 @@ export function readKey(headers: IncomingHttpHeaders): string | undefined {
   );
 }
 
-/** The claim of a key: one hook's, for one body. */
-export function claimOf(hookId: string, key: string, body: Uint8Array): Claim {
-  return { scope: hookId, key, bodyDigest: hash("sha256", body, "buffer") };
+/** What an answer holds besides the text, which is in the request: some 60 bytes. */
+export function packAccepted({ number, roomNumber, botNumber, createdAt }: Accepted): Uint8Array {
+  return Buffer.from([number, roomNumber, botNumber ?? "", createdAt].join(SEPARATOR));
 }
 
-/** The 422 of a key that came with another body before. */
-export function refuseConflict() {
-  const text = "The idempotency key has already been used with a different payload.";
-  return refuseFields("key_conflict", [{ field: "idempotency_key", text }]);
-}
-
-/** Only what another try could not change is given again: what was created, and what was wrong with the body. */
-export function isKept(status: number): boolean {
-  return status === 201 || status === 422;
-}
-
-/** An answer as it is kept: `{"status": 201, "body": {…}}`. At most some 61 KB: a text of 10,000 escaped characters. */
-export function formatKept({ status, body }: HookReply): Uint8Array {
-  return Buffer.from(JSON.stringify({ status, body }));
-}
-
-/** The kept answer, marked as given again. */
-export function readKept(kept: Uint8Array): HookReply {
-  // Written by formatKept above; nobody else writes below a hook's scope.
-  const { status, body } = JSON.parse(Buffer.from(kept).toString()) as HookReply;
-  return { status, headers: { ...COMMON_HEADERS, "Idempotency-Replayed": "true" }, body };
+/** What was kept, with the text of the request that came again. */
+export function unpackAccepted(kept: Uint8Array, text: string): Accepted {
+  // Written by packAccepted above; nothing else writes below a hook's scope.
+  const [number, room, bot, createdAt = ""] = Buffer.from(kept).toString().split(SEPARATOR);
+  return {
+    number: Number(number),
+    roomNumber: Number(room),
+    botNumber: bot ? Number(bot) : null,
+    text,
+    createdAt,
+  };
 }

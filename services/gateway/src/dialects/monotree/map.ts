@@ -1,7 +1,6 @@
 /** Both ways, pure: a payload → the canonical event; the accepted event → Monotree's answer. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@headgate/proto/event/v1/event";
-import type { Channel, User } from "@headgate/proto/registry/v1/registry";
 import type { HookReply } from "../../dialect.ts";
 import { authorOf, chatMessageEvent, timestampOf } from "../../events.ts";
 import { COMMON_HEADERS } from "./errors.ts";
@@ -39,16 +38,36 @@ export function toEvent(
   });
 }
 
-/** The answer to an accepted chat message, made from its event. `bot` is undefined when the owner writes. */
-export function renderAccepted(event: Event, channel: Channel, bot: User | undefined): HookReply {
+/** What the answer to an accepted chat message is made of. `botNumber` is null when the owner writes. */
+export type Accepted = {
+  readonly number: number;
+  readonly roomNumber: number;
+  readonly botNumber: number | null;
+  readonly text: string;
+  readonly createdAt: string;
+};
+
+/** What was accepted, read from its event. */
+export function acceptedOf(event: Event, { channel, writer }: Sender): Accepted {
   const text = event.action.case === "chatMessage" ? event.action.value.content?.text : undefined;
-  const data = {
-    id: toInteger(event.number),
-    room_id: toInteger(channel.number),
+  return {
+    number: toInteger(event.number),
+    roomNumber: toInteger(channel.number),
+    botNumber: writer.isBot ? toInteger(writer.number) : null,
     text: text ?? "",
-    bot_user_id: bot ? toInteger(bot.number) : null,
+    createdAt: event.acceptedAt ? formatTime(timestampDate(event.acceptedAt)) : "",
+  };
+}
+
+/** The answer to an accepted chat message. */
+export function renderAccepted(accepted: Accepted): HookReply {
+  const data = {
+    id: accepted.number,
+    room_id: accepted.roomNumber,
+    text: accepted.text,
+    bot_user_id: accepted.botNumber,
     media: [],
-    created_at: event.acceptedAt ? formatTime(timestampDate(event.acceptedAt)) : null,
+    created_at: accepted.createdAt,
   };
   return { status: 201, headers: COMMON_HEADERS, body: { ok: true, data } };
 }
@@ -58,7 +77,7 @@ function formatTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}+00:00`;
 }
 
-/** Numbers are drawn one by one and stay far below 2^53. */
+/** Drawn ones stay far below 2^52, those of keys below 2^53: see number.ts. */
 function toInteger(number: bigint): number {
   return Number(number);
 }

@@ -1,20 +1,25 @@
 /**
  * The one endpoint. Its checks answer in this order: method, size, rate limit, token, content type, JSON, fields; only
- * then is anything published.
+ * then is anything published. The token is looked up first all the same, so that the body of an unknown one is never read.
  */
 import { AppError } from "@headgate/kit/errors";
-import { createNamedId } from "@headgate/kit/ids";
-import type { Admission, Claim, Gate, HookReply, HookRequest, HookRoute } from "../../dialect.ts";
+import type { Budget, Gate, HookReply, HookRequest, HookRoute } from "../../dialect.ts";
+import { unknownBudget } from "../../ingest/authenticate.ts";
+import { type Done, type Keyed, keyRequest, once } from "../../ingest/idempotency.ts";
 import { budgetHeaders, budgetOf } from "./budget.ts";
-import { Refusal, refuse, refuseMethod, renderError, toRefusal } from "./errors.ts";
-import { checkHook, findHook, type Sender } from "./hook.ts";
-import { claimOf, formatKept, isKept, readKept, readKey, refuseConflict } from "./idempotency.ts";
-import { renderAccepted, toEvent } from "./map.ts";
+import { Refusal, refuse, refuseMethod, toRefusal } from "./errors.ts";
+import { checkHook, findHook, isOwnHost, readToken, type Sender } from "./hook.ts";
+import { packAccepted, readKey, unpackAccepted } from "./idempotency.ts";
+import { acceptedOf, renderAccepted, toEvent } from "./map.ts";
 import { isPlainJson } from "./media-type.ts";
+import { keyedNumber } from "./number.ts";
 import { BODY_BYTES_MAX, parseChatPayload } from "./schema.ts";
 
 /** Every path that begins like this is the dialect's; what follows is a token, or nothing that it knows. */
 export const PATH_PREFIX = "/api/open/v1/incoming/";
+
+/** A usable hook and the key of a request, or the refusal that comes when it is its turn. */
+type Ticket = { readonly sender: Sender; readonly key: string | undefined };
 
 /** The hook endpoint over a gate. */
 export function createRoutes(gate: Gate): readonly HookRoute[] {
@@ -22,90 +27,94 @@ export function createRoutes(gate: Gate): readonly HookRoute[] {
 
   async function handle(request: HookRequest): Promise<HookReply> {
     if (request.method !== "POST") throw await uncounted(request, refuseMethod(request.method));
-    let body: Buffer;
-    try {
-      body = await request.readBody(BODY_BYTES_MAX);
-    } catch (thrown) {
-      throw await uncounted(request, toRefusal(AppError.from(thrown)));
+    if (Number(request.headers["content-length"] ?? 0) > BODY_BYTES_MAX) {
+      throw await uncounted(request, refuse("body_too_large"));
     }
-    const hook = await findHook(gate, request);
-    const budget = budgetOf(hook, request);
-    const ticket = judge(() => {
-      const sender = checkHook(hook);
+    const found = await findHook(gate, request);
+    if (!found.hook) {
+      const { decision, retryAfterMs, budgets } = found.admission;
+      const isLimited = decision === "limited";
+      const refusal = isLimited ? refuse("limited", retryAfterMs) : refuse("hook_unknown");
+      throw withHeaders(refusal, budgetHeaders(found.budget, budgets, gate.now()));
+    }
+    const { hook } = found;
+    request.assignTo(hook.record.id);
+    const ticket = await judge(async (): Promise<Ticket> => {
+      const sender = await checkHook(gate, hook);
       if (!isPlainJson(request.headers)) throw refuse("media_type");
-      const key = readKey(request.headers);
-      const claim = key === undefined ? undefined : claimOf(sender.hook.record.id, key, body);
-      return { sender, claim };
+      return { sender, key: readKey(request.headers) };
     });
-    // A request that is refused by its head alone counts all the same, but claims no key.
-    const claim = ticket instanceof Refusal ? undefined : ticket.claim;
-    const admission = await gate.admit([budget], claim);
+    // What is refused by its head alone counts all the same, but its body is not read and it claims no key.
+    const body = ticket instanceof Refusal ? Buffer.alloc(0) : await readBody(request);
+    const keyed = ticket instanceof Refusal ? undefined : toKeyed(ticket, body);
+    const budget = budgetOf(hook);
+    const admission = await gate.admit([budget], keyed?.claim);
     const shown = budgetHeaders(budget, admission.budgets, gate.now());
     try {
       if (admission.decision === "limited") throw refuse("limited", admission.retryAfterMs);
       if (ticket instanceof Refusal) throw ticket;
-      const reply = await answerClaimed(admission, ticket.claim, () =>
-        post(ticket.sender, body, ticket.claim, request),
-      );
+      const reply = await once(gate, keyed, admission, {
+        work: () => post(ticket.sender, body, keyed, request),
+        replay: (kept) => renderAccepted(unpackAccepted(kept, parseChatPayload(body).text)),
+      });
       return { ...reply, headers: { ...reply.headers, ...shown } };
     } catch (thrown) {
-      throw withHeaders(toRefusal(AppError.from(thrown)), shown);
-    }
-  }
-
-  /** Does the work once per key: a key that was answered before gets that answer, one that is being answered waits. */
-  async function answerClaimed(
-    admission: Admission,
-    claim: Claim | undefined,
-    work: () => Promise<HookReply>,
-  ): Promise<HookReply> {
-    if (claim === undefined) return work();
-    if (admission.decision === "replay") return readKept(admission.answer);
-    if (admission.decision === "conflict") throw refuseConflict();
-    if (admission.decision === "in_progress") throw refuse("key_in_progress");
-    try {
-      const reply = await work();
-      await gate.settle(claim, formatKept(reply));
-      return reply;
-    } catch (thrown) {
-      const reply = renderError(AppError.from(thrown));
-      await gate.settle(claim, isKept(reply.status) ? formatKept(reply) : undefined);
-      throw thrown;
+      const error = AppError.from(thrown);
+      // The webhook server paces refusals for load, and knows them by their error.
+      throw error.reason === "overloaded" ? error : withHeaders(toRefusal(error), shown);
     }
   }
 
   async function post(
     sender: Sender,
     body: Buffer,
-    claim: Claim | undefined,
+    keyed: Keyed | undefined,
     request: HookRequest,
-  ): Promise<HookReply> {
+  ): Promise<Done> {
     const payload = parseChatPayload(body);
+    const id = keyed?.idOf(0) ?? gate.createId();
     const event = toEvent(payload, sender, {
-      id: claim ? createNamedId(claim.scope, claim.key) : gate.createId(),
-      number: await gate.drawNumber(),
+      id,
+      number: keyed ? keyedNumber(id) : await gate.drawNumber(),
       acceptedAt: gate.now(),
       traceId: request.traceId,
     });
     await gate.accept([event]);
     gate.touchHook(sender.hook.record.id);
-    return renderAccepted(event, sender.channel, sender.writer.isBot ? sender.writer : undefined);
+    const accepted = acceptedOf(event, sender);
+    return { reply: renderAccepted(accepted), kept: keyed && packAccepted(accepted) };
   }
 
-  /** A refusal that takes nothing from the budget but shows it; without, when the hook cannot be told now. */
-  async function uncounted(request: HookRequest, refusal: Refusal): Promise<Refusal> {
+  async function readBody(request: HookRequest): Promise<Buffer> {
     try {
-      const budget = budgetOf(await findHook(gate, request), request);
-      const states = await gate.peek([budget]);
-      return withHeaders(refusal, budgetHeaders(budget, states, gate.now()));
-    } catch {
-      return refusal;
+      return await request.readBody(BODY_BYTES_MAX);
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      throw error.code === "unavailable" ? error : await uncounted(request, toRefusal(error));
     }
+  }
+
+  /** A refusal that takes nothing from a budget but shows it, as far as it is known without asking the registry. */
+  async function uncounted(request: HookRequest, refusal: Refusal): Promise<Refusal> {
+    const budget = knownBudget(request);
+    const states = await gate.peek([budget]);
+    return withHeaders(refusal, budgetHeaders(budget, states, gate.now()));
+  }
+
+  function knownBudget(request: HookRequest): Budget {
+    const hook = gate.knownHook("monotree", readToken(request));
+    if (hook && isOwnHost(gate, hook, request)) return budgetOf(hook);
+    return unknownBudget("monotree", request);
   }
 }
 
 function match(path: string): { token: string } | undefined {
   return path.startsWith(PATH_PREFIX) ? { token: path.slice(PATH_PREFIX.length) } : undefined;
+}
+
+function toKeyed({ sender, key }: Ticket, body: Buffer): Keyed | undefined {
+  if (key === undefined) return undefined;
+  return keyRequest({ scope: sender.hook.record.id, kind: "message", key, parts: [body] });
 }
 
 function withHeaders(refusal: Refusal, headers: Readonly<Record<string, string>>): Refusal {
@@ -114,9 +123,9 @@ function withHeaders(refusal: Refusal, headers: Readonly<Record<string, string>>
 }
 
 /** What `work` gives, or the refusal it throws, to be thrown when its turn comes. */
-function judge<T>(work: () => T): T | Refusal {
+async function judge<T>(work: () => Promise<T>): Promise<T | Refusal> {
   try {
-    return work();
+    return await work();
   } catch (thrown) {
     return toRefusal(AppError.from(thrown));
   }

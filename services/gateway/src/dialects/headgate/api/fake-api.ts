@@ -33,6 +33,7 @@ import type { Admission, Claim, Gate } from "../../../dialect.ts";
 import { createFeed } from "../../../live/feed.ts";
 import { createFakePostedLog } from "../../../testing/fake-posted-log.ts";
 import type { ApiDeps, RegistryRecord, StreamSettings } from "./deps.ts";
+import { emptyDirectory } from "../../../testing/fake-seam.ts";
 import { createApi, createRoutes } from "./index.ts";
 import { createCompiler } from "./validate.ts";
 
@@ -97,7 +98,8 @@ export async function openApi(managed: Managed = {}, settings: Partial<StreamSet
   const closing = new AbortController();
 
   const gate: Gate = {
-    findHook: async () => undefined,
+    authenticate: () => Promise.reject(new Error("the API has no use for this")),
+    knownHook: () => undefined,
     async admit(budgets, claim) {
       world.budgets.push(...budgets.map(({ key }) => key));
       const base = { decision: "admitted" as const, budgets: [], retryAfterMs: 0, answer: EMPTY };
@@ -125,14 +127,7 @@ export async function openApi(managed: Managed = {}, settings: Partial<StreamSet
     drawNumber: async () => 1n,
     createId,
     now: () => new Date("2026-11-20T10:00:00.123Z"),
-    directory: {
-      team: () => undefined,
-      channel: () => undefined,
-      channelByName: () => undefined,
-      user: () => undefined,
-      userByName: () => undefined,
-      isChannelMember: () => false,
-    },
+    directory: emptyDirectory,
     lookUpChannel: async () => undefined,
     publicUrl: "http://headgate.example",
   };

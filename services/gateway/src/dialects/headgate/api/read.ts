@@ -58,7 +58,7 @@ export function readQuery(url: string, schema: TObject): Record<string, unknown>
   return Object.fromEntries(query);
 }
 
-/** What a key makes of a POST: the id of what it makes, and the claim that tells a repetition. */
+/** What a key makes of a POST: with the body, the id of what it makes, and the claim that tells a repetition. */
 export type Keyed = { readonly newId: string; readonly claim: Claim };
 
 /**
@@ -72,8 +72,10 @@ export function readKey(
   const key = readIdempotencyKey(req.headers);
   if (key === undefined) return undefined;
   const name = `${asked.path}\n${key}`;
+  const digest = Buffer.from(asked.digest).toString("hex");
   return {
-    newId: createNamedId(asked.userId, name),
+    // Of the body too: a key that comes with another body once it is forgotten makes another thing.
+    newId: createNamedId(asked.userId, `${digest}\n${name}`),
     claim: {
       scope: asked.userId,
       // Digested, so that path and key together keep to the length of a key.

@@ -1,0 +1,75 @@
+/** What is checked of events before they are published, and what is said of them when it failed. */
+import { toBinary } from "@bufbuild/protobuf";
+import { AppError } from "@headgate/kit/errors";
+import { type Event, EventSchema } from "@headgate/proto/event/v1/event";
+import { EVENT_BYTES_MAX } from "@headgate/proto/topics";
+
+/** Bytes that a message of the wire takes besides its texts, at most: tags, lengths, ids, times. */
+const MESSAGE_BYTES = 128;
+/** UTF-8 bytes of one UTF-16 code unit, at most. */
+const UNIT_BYTES = 3;
+
+/**
+ * The events of a request may or may not be stored: Kafka did not acknowledge them in time, or not clearly. Their ids are
+ * told, so that they can be asked for.
+ */
+export class UnsureError extends AppError {
+  readonly eventIds: readonly string[];
+
+  constructor(error: AppError, events: readonly Event[]) {
+    super(error.code, error.reason, error.message, {
+      cause: error.cause,
+      retryAfterMs: error.retryAfterMs ?? 1000,
+    });
+    this.eventIds = events.map(({ id }) => id);
+  }
+}
+
+/** An error of the publisher; one that leaves open whether the events are stored names them. */
+export function toPublishError(thrown: unknown, events: readonly Event[]): unknown {
+  const isUnsure = thrown instanceof AppError && thrown.reason === "log_unsure";
+  return isUnsure ? new UnsureError(thrown, events) : thrown;
+}
+
+/** Whether an event takes more than EVENT_BYTES_MAX. Only events that may are encoded for it. */
+export function isTooLarge(event: Event): boolean {
+  if (boundBytes(event) <= EVENT_BYTES_MAX) return false;
+  return toBinary(EventSchema, event).byteLength > EVENT_BYTES_MAX;
+}
+
+/** The refusal of an event that is too large. */
+export function tooLarge(): AppError {
+  return new AppError(
+    "invalid_argument",
+    "event_too_large",
+    `The event takes more than ${EVENT_BYTES_MAX} bytes as it would be stored.`,
+    { http: 413 },
+  );
+}
+
+/** More bytes than the event takes when encoded: found by the lengths of its texts, without looking into them. */
+function boundBytes({ action, author }: Event): number {
+  if (action.case !== "chatMessage") return Number.POSITIVE_INFINITY;
+  const { content, fold, kind } = action.value;
+  let units = kind.length + (fold?.key.length ?? 0) + (author ? countUnits(author) : 0);
+  let messages = 4;
+  if (content) {
+    units += countUnits(content);
+    for (const field of content.fields) units += countUnits(field);
+    for (const media of content.media) units += countUnits(media);
+    for (const attachment of content.attachments) {
+      units += countUnits(attachment);
+      for (const field of attachment.fields) units += countUnits(field);
+      messages += attachment.fields.length;
+    }
+    messages += content.fields.length + content.media.length + content.attachments.length;
+  }
+  return units * UNIT_BYTES + messages * MESSAGE_BYTES;
+}
+
+/** UTF-16 code units of the texts of a message, those of the messages within it left out. */
+function countUnits(message: object): number {
+  let units = 0;
+  for (const value of Object.values(message)) if (typeof value === "string") units += value.length;
+  return units;
+}
