@@ -2,6 +2,7 @@
  * The untrusted payload as a typed one. As with Mattermost, unknown members are ignored, names match in any case, null is
  * absent, and a known member of a wrong type spoils the whole payload.
  */
+import { blocksToText } from "./blocks.ts";
 import { refusal } from "./errors.ts";
 
 /** A payload with every member read. Absent texts are empty. */
@@ -66,7 +67,7 @@ export function readPayload(decoded: unknown): Payload {
   const props = members.get("props") ?? {};
   if (!isObject(props)) throw wrong("props", "an object");
   return {
-    text: readText(members, "text", ""),
+    text: readText(members, "text", "") || blocksToText(members.get("blocks")),
     channel: readText(members, "channel", ""),
     rootId: readText(members, "root_id", ""),
     username: readText(members, "username", ""),
@@ -108,7 +109,7 @@ function readAttachment(item: unknown, at: string): AttachmentBody {
     author_icon: text("author_icon"),
     title: text("title"),
     title_link: text("title_link"),
-    text: text("text"),
+    text: text("text") || blocksToText(members.get("blocks")),
     fields: readList(members, "fields", at).map(([field, where]) => readField(field, where)),
     image_url: text("image_url"),
     thumb_url: text("thumb_url"),
