@@ -342,13 +342,13 @@ describe("over rpc and Postgres", () => {
     expect(last?.case === "hook" && last.value.credentialDigests).toHaveLength(1);
   });
 
-  test("a channel that is archived while hooks are made keeps none of them", async () => {
+  test("a channel that is archived while hooks of Mattermost are made keeps none of them", async () => {
     const { world } = opened;
     const { leader, member, open: channel } = await openScene(world);
     const make = () =>
       world.manage.createIncomingHook({
         actor: by(member),
-        dialect: "headgate",
+        dialect: "mattermost",
         action: HookAction.CHAT_MESSAGE,
         targetId: channel.id,
         name: "h",

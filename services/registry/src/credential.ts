@@ -20,6 +20,8 @@ export type DialectForm = {
   readonly ownerWrites: boolean;
   /** Whether a hook may be without a name. */
   readonly isNameOptional: boolean;
+  /** Whether a hook is deleted when its channel is archived; else it stays, and its senders learn that the target is gone. */
+  readonly endsWithTarget: boolean;
 };
 
 const { CHAT_MESSAGE, DIRECT_MESSAGE } = HookAction;
@@ -34,6 +36,7 @@ export const DIALECTS: ReadonlyMap<string, DialectForm> = new Map([
       actions: [CHAT_MESSAGE, DIRECT_MESSAGE],
       ownerWrites: false,
       isNameOptional: false,
+      endsWithTarget: false,
     },
   ],
   [
@@ -44,6 +47,7 @@ export const DIALECTS: ReadonlyMap<string, DialectForm> = new Map([
       actions: [CHAT_MESSAGE, DIRECT_MESSAGE],
       ownerWrites: false,
       isNameOptional: false,
+      endsWithTarget: false,
     },
   ],
   [
@@ -55,6 +59,7 @@ export const DIALECTS: ReadonlyMap<string, DialectForm> = new Map([
       actions: [CHAT_MESSAGE],
       ownerWrites: true,
       isNameOptional: true,
+      endsWithTarget: true,
     },
   ],
 ]);

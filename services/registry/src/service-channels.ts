@@ -16,6 +16,7 @@ import {
   TeamRole,
   type User,
 } from "@headgate/proto/registry/v1/registry";
+import { DIALECTS } from "./credential.ts";
 import { createFaults, type Faults } from "./faults.ts";
 import { endBotsOf } from "./service-access-loss.ts";
 import {
@@ -39,6 +40,11 @@ import {
   standingBefore,
 } from "./service-permissions.ts";
 import { seeTeam } from "./service-teams.ts";
+
+/** Dialects whose hooks are deleted with their channel. */
+const DIALECTS_ENDING: readonly string[] = [...DIALECTS].flatMap(([name, form]) =>
+  form.endsWithTarget ? [name] : [],
+);
 
 /** Pattern of a channel's handle. */
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -152,7 +158,7 @@ export function createChannelRules(deps: Pick<Deps, "store" | "now" | "createId"
     });
   }
 
-  /** Deletes the hooks that write into it, as Mattermost does. Again: nothing happens. */
+  /** Deletes the hooks that write into it of the dialects that have it so. Again: nothing happens. */
   async function archiveChannel({ actor: asker, id }: ArchiveChannelRequest) {
     return await act(deps, asker, async (scene) => {
       const { tx, actor, at, record } = scene;
@@ -166,7 +172,7 @@ export function createChannelRules(deps: Pick<Deps, "store" | "now" | "createId"
         archivedAt: timestampFromDate(at),
       });
       await tx.saveChannel(channel);
-      const hookIds = await tx.deleteHooksOf(id);
+      const hookIds = await tx.deleteHooksOf(id, DIALECTS_ENDING);
       await record({
         action: "channel.archived",
         subject: `channel:${id}`,

@@ -160,8 +160,8 @@ export type Changes = Reader & {
   insertHook(hook: IncomingHook, creatorId: string): Promise<bigint>;
   saveHook(hook: IncomingHook): Promise<void>;
   deleteHook(id: string): Promise<void>;
-  /** Deletes the hooks that write into a target; answers their ids. */
-  deleteHooksOf(targetId: string): Promise<string[]>;
+  /** Deletes the hooks of these dialects that write into a target; answers their ids. */
+  deleteHooksOf(targetId: string, dialects: readonly string[]): Promise<string[]>;
   insertCredential(hookId: string, credential: Credential): Promise<void>;
   /** Lets the newest credential of a hook live until a time (undefined: not at all) and ends the ones before it. */
   retireCredentials(hookId: string, until: Date | undefined): Promise<void>;

@@ -78,10 +78,10 @@ export function createHookChanges(db: Db): HookChanges {
     async deleteHook(id) {
       await db.query("delete from registry.incoming_hooks where id = $1", [id]);
     },
-    async deleteHooksOf(targetId) {
+    async deleteHooksOf(targetId, dialects) {
       const rows = await db.query<{ id: string }>(
-        "delete from registry.incoming_hooks where target_id = $1 returning id",
-        [targetId],
+        "delete from registry.incoming_hooks where target_id = $1 and dialect = any($2) returning id",
+        [targetId, [...dialects]],
       );
       return rows.map(({ id }) => id);
     },

@@ -379,8 +379,6 @@ export function accessLossSuite(open: () => Promise<World>): void {
         manage.setIncomingHookState({ actor: by(member), id, state: HookState.REVOKED }),
       "gets another writer": ({ manage }: World, { member, bot }: Owner, id: string) =>
         manage.updateIncomingHook({ actor: by(member), id, botId: bot.id }),
-      "loses its channel": ({ manage }: World, { member, closed }: Owner) =>
-        manage.archiveChannel({ actor: by(member), id: closed.id }),
     };
     for (const [name, end] of Object.entries(ENDS)) {
       test(`ends when the hook ${name}`, async () => {
@@ -394,6 +392,15 @@ export function accessLossSuite(open: () => Promise<World>): void {
         expect(own.user?.deactivatedAt).toBeUndefined(); // made by hand
       });
     }
+
+    test("stays with the hook when the channel is archived: the hook can be given another", async () => {
+      const world = await open();
+      const owner = await openOwner(world);
+      const { hook } = known(owner.hooks[0]);
+      await world.manage.archiveChannel({ actor: by(owner.member), id: owner.closed.id });
+      const found = await world.manage.getUser({ actor: by(owner.leader), id: hook.botId });
+      expect(found.user?.deactivatedAt).toBeUndefined();
+    });
 
     test("stays while another hook or a token uses it", async () => {
       const world = await open();

@@ -189,14 +189,20 @@ export function hooksSuite(open: () => Promise<World>): void {
       expect(codes).toEqual(["failed_precondition", "failed_precondition"]);
     });
 
-    test("die with their channel, and everybody hears it", async () => {
+    test("of Mattermost are deleted with their channel and announced as such, others stay", async () => {
       const { make, member, leader, manage, ask, announced, open: channel } = await openHooks();
-      const { hook, credential } = await make(member);
+      const { hook, credential } = await make(member, { dialect: "mattermost" });
+      const other = await make(member, { dialect: "monotree" });
       await manage.archiveChannel({ actor: by(leader), id: channel.id });
       await manage.archiveChannel({ actor: by(leader), id: channel.id });
       expect((await failureOf(ask.resolveHook(digest(credential)))).code).toBe("not_found");
       const told = (await announced()).filter(({ key }) => key === `hook:${hook?.id}`);
       expect(told.map(({ value }) => value?.subject.case)).toEqual(["hook", undefined]);
+      const resolved = await ask.resolveHook(digest(other.credential));
+      expect([resolved.hook?.state, resolved.channel?.archivedAt]).toEqual([
+        HookState.ACTIVE,
+        expect.anything(),
+      ]);
       expect((await failureOf(make(member))).pointers).toEqual(["/target/channel_id"]);
     });
 

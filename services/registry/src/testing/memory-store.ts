@@ -180,8 +180,10 @@ function createMemoryWrites(tables: Tables, now: () => Date): Writes {
       hooks.delete(id);
       tables.credentials.delete(id);
     },
-    async deleteHooksOf(targetId) {
-      const dead = [...hooks.values()].filter((hook) => hook.targetId === targetId);
+    async deleteHooksOf(targetId, dialects) {
+      const dead = [...hooks.values()].filter(
+        (hook) => hook.targetId === targetId && dialects.includes(hook.dialect),
+      );
       for (const { id } of dead) {
         hooks.delete(id);
         tables.credentials.delete(id);

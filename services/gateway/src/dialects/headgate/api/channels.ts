@@ -124,7 +124,8 @@ export function createChannelRoutes({ management }: Pick<ApiDeps, "management">)
       method: "delete",
       path: "/channels/{channel_id}",
       operationId: "archiveChannel",
-      summary: "Archives: it can be read, not written; its hooks end.",
+      summary:
+        "Archives: it can be read, not written. Its hooks refuse events; those of Mattermost are deleted.",
       tag,
       params,
       responses: { 204: { description: "Done; again: done." } },
