@@ -161,6 +161,12 @@ const REFUSALS = {
     "api.context.rate_limit.app_error",
     "Too many messages. Try again later.",
   ),
+  hook_limited: row(
+    "resource_exhausted",
+    429,
+    "api.context.rate_limit.app_error",
+    "Too many messages. Try again later.",
+  ),
   key_invalid: row(
     "invalid_argument",
     400,

@@ -75,6 +75,7 @@ export function toRefusal(error: AppError): Refusal {
   if (error.reason === "idempotency_key_reused") return refuseConflict();
   if (error.reason === "idempotency_in_progress")
     return refuse("key_in_progress", error.retryAfterMs);
+  if (error.reason === "hook_limited") return refuse("limited", error.retryAfterMs);
   if (error.httpStatus === 413) return refuse("body_too_large");
   if (error.httpStatus === 408) return refuse("request_timeout");
   const passes = [429, 499, 503, 504].includes(error.httpStatus) || error.code === "aborted";
