@@ -15,10 +15,10 @@ import type { Channel } from "@headgate/proto/registry/v1/registry";
 import type { Admissions } from "./admissions.ts";
 import type { Directory, Gate, Hook } from "./dialect.ts";
 import type { HookCeiling } from "./hook-ceiling.ts";
-import type { Feed } from "./live/feed.ts";
 import type { Authenticate } from "./ingest/authenticate.ts";
 import type { HookLookup } from "./ingest/hook-lookup.ts";
 import { isTooLarge, tooLarge, toPublishError } from "./ingest/publish.ts";
+import type { Feed } from "./live/feed.ts";
 import type { Load } from "./load.ts";
 import type { Numbers } from "./numbers.ts";
 

@@ -32,8 +32,8 @@ import { createBodyRoom } from "../../../body-room.ts";
 import type { Admission, Claim, Gate } from "../../../dialect.ts";
 import { createFeed } from "../../../live/feed.ts";
 import { createFakePostedLog } from "../../../testing/fake-posted-log.ts";
-import type { ApiDeps, RegistryRecord, StreamSettings } from "./deps.ts";
 import { emptyDirectory } from "../../../testing/fake-seam.ts";
+import type { ApiDeps, RegistryRecord, StreamSettings } from "./deps.ts";
 import { createApi, createRoutes } from "./index.ts";
 import { createCompiler } from "./validate.ts";
 
