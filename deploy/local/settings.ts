@@ -31,6 +31,11 @@ const handedOn = {
     HEADGATE_BODY_BYTES_TOTAL: optional(text()),
     HEADGATE_BODY_BYTES_PER_HOOK: optional(text()),
     HEADGATE_BODY_BYTES_PER_SOURCE: optional(text()),
+    HEADGATE_LIVE_MESSAGES_MAX: optional(text()),
+    HEADGATE_LIVE_BYTES_MAX: optional(text()),
+    HEADGATE_STREAMS_MAX: optional(text()),
+    HEADGATE_STREAMS_PER_ACCOUNT: optional(text()),
+    HEADGATE_STREAM_BUFFER_BYTES: optional(text()),
   },
   "rate-limiter": {
     HEADGATE_KEPT_BYTES: optional(text()),
