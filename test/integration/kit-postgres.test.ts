@@ -336,18 +336,23 @@ describe("the outbox", () => {
          key        text        not null,
          value      bytea,
          headers    jsonb       not null default '{}',
-         created_at timestamptz not null default now()
+         created_at timestamptz not null default now(),
+         refused_reason text
        )`,
     );
     const published: RawRecord[] = [];
-    const kafka = { away: false, calls: 0 };
+    const kafka = { away: false, calls: 0, bytesMax: 1_000 };
     const publish = async (records: readonly RawRecord[]) => {
       kafka.calls += 1;
       if (kafka.away) throw new AppError("unavailable", "log_unavailable", "away");
+      if (records.some(({ value }) => (value?.length ?? 0) > kafka.bytesMax)) {
+        throw new AppError("invalid_argument", "record_too_large", "too large");
+      }
       published.push(...records);
     };
     const relay = async () => {
-      const started = await openOutboxRelay({ ...opened, schema: "shop", publish });
+      const ready = () => !kafka.away;
+      const started = await openOutboxRelay({ ...opened, schema: "shop", publish, ready });
       onTestFinished(() => started[Symbol.asyncDispose]());
       return started;
     };
@@ -432,6 +437,37 @@ describe("the outbox", () => {
       const said = lines.map(({ msg }) => msg).filter((msg) => `${msg}`.startsWith("outbox."));
       expect(said).toEqual(["outbox.waiting", "outbox.recovered"]);
     });
+  });
+
+  test("a row that Kafka can never take is set aside, said aloud, and stops no other row", async () => {
+    const { db, add, relay, published, lines } = await openOutbox();
+    await add(record("a", "1"), record("b", "x".repeat(1_001)), record("a", "2"));
+    await add(record("b", "3"));
+    await relay();
+    await eventually(() => expect(textsOf(published)).toEqual(["1", "2", "3"]));
+    const rows = await db.query("select key, refused_reason from shop.outbox");
+    expect(rows).toEqual([{ key: "b", refused_reason: "record_too_large" }]);
+    const said = lines.filter(({ msg }) => msg === "outbox.row_refused");
+    expect(said).toMatchObject([{ severity: "error", key: "b", bytes: 1_001 }]);
+  });
+
+  test("publishes as soon as Kafka is ready again, sooner than any wait between rounds", async () => {
+    const { add, relay, published, kafka } = await openOutbox();
+    kafka.away = true;
+    await add(record("a", "1"));
+    await relay();
+    const nextCall = async () => {
+      const { calls } = kafka;
+      const sinceMs = performance.now();
+      await eventually(() => expect(kafka.calls).toBeGreaterThan(calls));
+      return performance.now() - sinceMs;
+    };
+    for (let count = 0; count < 4; count++) await nextCall(); // the longest wait is reached
+    const waitMs = Math.min(await nextCall(), await nextCall(), await nextCall());
+    kafka.away = false; // the next wait has just begun
+    const sinceMs = performance.now();
+    await eventually(() => expect(published).toHaveLength(1));
+    expect(performance.now() - sinceMs).toBeLessThan(waitMs);
   });
 
   test("publishes once and in order although several relays run and many write", async () => {

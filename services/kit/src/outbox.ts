@@ -1,7 +1,8 @@
 /**
  * The outbox: announcements written in the same transaction as the change they tell of, and relayed to Kafka afterwards.
  * Its table `<schema>.outbox` belongs to the owner's migrations:
- * id bigint identity primary key, topic text, key text, value bytea null, headers jsonb, created_at timestamptz default now().
+ * id bigint identity primary key, topic text, key text, value bytea null, headers jsonb,
+ * created_at timestamptz default now(), refused_reason text null.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Backoff, delayMs } from "./backoff.ts";
@@ -16,8 +17,13 @@ import { gauge } from "./telemetry.ts";
 const POLL_MS = 500;
 /** Records that go in one round. */
 const BATCH_MAX = 500;
-/** Waits between rounds that failed. There is no last try: rows wait as long as Kafka is away. */
-const BACKOFF: Backoff = { firstMs: 200, mostMs: 5_000 };
+/**
+ * Waits between rounds that failed. There is no last try: rows wait as long as Kafka is away. Short, because a hook that
+ * was deleted meanwhile is used until its record is published.
+ */
+const BACKOFF: Backoff = { firstMs: 200, mostMs: 1_000 };
+/** Ms between looks whether Kafka is ready again, during such a wait. */
+const READY_POLL_MS = 50;
 /** Ms between counts of what waits, while anything does. */
 const COUNT_MS = 2_000;
 /** Ms that a round under way gets to finish when the relay is closed. */
@@ -77,17 +83,20 @@ export async function lockOutbox(db: Db, schema: string): Promise<void> {
 
 /**
  * Relays rows in the order of their ids: publish, then delete. Of several relays on one outbox one works at a time. A
- * crash in between publishes rows again, in the same order.
+ * crash in between publishes rows again, in the same order. A row that Kafka can never take (it is too large) is set aside:
+ * it stays in the table with its reason, is logged as an error, and does not stop the rows behind it.
+ * @param options.ready whether Kafka can be reached; a wait ends as soon as it can again
  */
 export async function openOutboxRelay(options: {
   db: Postgres;
   schema: string;
   publish: (records: readonly RawRecord[]) => Promise<void>;
+  ready?: () => boolean;
   log: Log;
 }): Promise<OutboxRelay> {
-  const { db, schema, publish, log } = options;
+  const { db, schema, publish, ready = () => true, log } = options;
   const closing = new AbortController();
-  const waiting = { count: 0, oldestSeconds: 0, lookedMs: 0 };
+  const waiting = { count: 0, oldestSeconds: 0, lookedMs: Number.NEGATIVE_INFINITY };
   let nudged = false;
   let wake = () => {};
   gauge(OUR_METRIC.outboxPending, () => waiting.count, { description: "Rows not relayed yet." });
@@ -124,9 +133,7 @@ export async function openOutboxRelay(options: {
         const { reason } = AppError.from(thrown);
         if (failures === 1) log.warn("outbox.waiting", { schema, reason, error: thrown });
         await count(true).catch(() => {});
-        await sleep(delayMs(BACKOFF, failures), undefined, { signal: closing.signal }).catch(
-          () => {},
-        );
+        await backOff(failures);
       }
     }
   }
@@ -141,37 +148,71 @@ export async function openOutboxRelay(options: {
       );
       if (!turn?.mine) return 0;
       const rows = await tx.query<Row>(
-        `select id, topic, key, value, headers from ${schema}.outbox order by id limit ${BATCH_MAX}`,
+        `select id, topic, key, value, headers from ${schema}.outbox
+         where refused_reason is null order by id limit ${BATCH_MAX}`,
         [],
         { summary: `SELECT ${schema}.outbox` },
       );
       if (rows.length === 0) return 0;
-      await publish(
-        rows.map(({ topic, key, value, headers }) => ({
-          topic,
-          key,
-          value,
-          headers: headers ?? {},
-        })),
-      );
+      const refused = await publishRows(rows);
       await tx.query(
         `delete from ${schema}.outbox where id = any($1::bigint[])`,
-        [rows.map(({ id }) => id)],
+        [rows.flatMap((row) => (refused.has(row) ? [] : row.id))],
         { summary: `DELETE ${schema}.outbox` },
       );
+      for (const [row, error] of refused) await setAside(tx, row, error);
       return rows.length;
     });
   }
 
+  /**
+   * Publishes rows in their order. When one is refused for what it is, they go one by one.
+   * @returns the refused rows @throws AppError when Kafka does not take rows now
+   */
+  async function publishRows(rows: readonly Row[]): Promise<Map<Row, AppError>> {
+    try {
+      await publish(rows.map(toRecord));
+      return new Map();
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      if (error.code !== "invalid_argument") throw thrown;
+      const [first] = rows;
+      if (first && rows.length === 1) return new Map([[first, error]]);
+    }
+    const refused: [Row, AppError][] = [];
+    for (const row of rows) refused.push(...(await publishRows([row])));
+    return new Map(refused);
+  }
+
+  async function setAside(tx: Db, { id, topic, key, value }: Row, error: AppError): Promise<void> {
+    await tx.query(
+      `update ${schema}.outbox set refused_reason = $2 where id = $1`,
+      [id, error.reason],
+      { summary: `UPDATE ${schema}.outbox` },
+    );
+    const { reason } = error;
+    log.error("outbox.row_refused", { schema, id, topic, key, bytes: value?.length ?? 0, reason });
+  }
+
+  /** Waits after a failed round; ends early when Kafka is ready again, and when the relay is closed. */
+  async function backOff(failures: number): Promise<void> {
+    const wasReady = ready();
+    const untilMs = performance.now() + delayMs(BACKOFF, failures);
+    while (!closing.signal.aborted && performance.now() < untilMs) {
+      if (!wasReady && ready()) return;
+      await sleep(READY_POLL_MS, undefined, { signal: closing.signal }).catch(() => {});
+    }
+  }
+
   /** Counts what waits, now and then; always when there was something, so that the gauge comes back to 0. */
   async function count(busy: boolean): Promise<void> {
-    if (!busy && waiting.count === 0 && Date.now() - waiting.lookedMs < COUNT_MS) return;
-    if (busy && Date.now() - waiting.lookedMs < COUNT_MS / 4) return;
-    waiting.lookedMs = Date.now();
+    if (!busy && waiting.count === 0 && performance.now() - waiting.lookedMs < COUNT_MS) return;
+    if (busy && performance.now() - waiting.lookedMs < COUNT_MS / 4) return;
+    waiting.lookedMs = performance.now();
     const [row] = await db.query<{ pending: number; age: number }>(
       `select count(*)::integer as pending,
               coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as age
-       from ${schema}.outbox`,
+       from ${schema}.outbox where refused_reason is null`,
       [],
       { summary: `SELECT ${schema}.outbox` },
     );
@@ -188,4 +229,8 @@ export async function openOutboxRelay(options: {
     await promise;
     clearTimeout(timer);
   }
+}
+
+function toRecord({ topic, key, value, headers }: Row): RawRecord {
+  return { topic, key, value, headers: headers ?? {} };
 }

@@ -44,7 +44,13 @@ await runService("registry", async ({ log, env }) => {
     }),
   );
   const relay = scope.use(
-    await openOutboxRelay({ db, schema: SCHEMA, publish: kafka.publishRaw, log }),
+    await openOutboxRelay({
+      db,
+      schema: SCHEMA,
+      publish: kafka.publishRaw,
+      ready: () => kafka.ready,
+      log,
+    }),
   );
   const now = () => new Date();
   const registry = createRegistryService({
