@@ -1,7 +1,8 @@
 /** Servers that the environment names instead of local ones: they must answer before anything is started. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { addresses, optional, readEnv, url } from "@headgate/kit/env";
-import { checkBrokers } from "@headgate/kit/kafka";
+import { checkBrokers, type KafkaAccess } from "@headgate/kit/kafka";
+import { kafkaFields, readKafkaAccess } from "@headgate/kit/kafka-settings";
 import type { Log } from "@headgate/kit/log";
 import { openPostgres } from "@headgate/kit/postgres";
 import { openRedis } from "@headgate/kit/redis";
@@ -14,20 +15,35 @@ const PAUSE_MS = 250;
 /** Settings that name a server to use instead of a local one. */
 export const externalFields = {
   /** host:port, commas between. */
+  ...kafkaFields,
   KAFKA_BROKERS: optional(addresses()),
   DATABASE_URL: optional(url(["postgres:", "postgresql:"])),
   REDIS_URL: optional(url(["redis:", "rediss:"])),
 };
 
 /** Addresses of servers; undefined for one that runs locally. */
-export type ExternalAddresses = ReturnType<typeof readExternal>;
+export type ExternalAddresses = {
+  readonly brokers: readonly string[] | undefined;
+  readonly databaseUrl: string | undefined;
+  readonly redisUrl: string | undefined;
+  /** TLS and SASL of the brokers, and the settings they were read from. */
+  readonly kafka?: {
+    readonly kafkaAccess: KafkaAccess;
+    readonly kafkaSecurity: Readonly<Record<string, string>>;
+  };
+};
 
 /** Reads them; other names of the environment are not looked at. @throws ConfigError naming those that are no addresses */
-export function readExternal(env: Readonly<Record<string, string | undefined>>) {
+export function readExternal(env: Readonly<Record<string, string | undefined>>): ExternalAddresses {
   const { KAFKA_BROKERS, DATABASE_URL, REDIS_URL } = env;
-  const read = readEnv({ KAFKA_BROKERS, DATABASE_URL, REDIS_URL }, externalFields);
+  const kafkaSecurity = Object.fromEntries(
+    Object.entries(env).filter(([name]) => /^KAFKA_(TLS|SASL)_/.test(name)),
+  ) as Record<string, string>; // those that are there
+  const given = { ...kafkaSecurity, KAFKA_BROKERS, DATABASE_URL, REDIS_URL };
+  const read = readEnv(given, externalFields);
   return {
     brokers: read.KAFKA_BROKERS,
+    ...(read.KAFKA_BROKERS && { kafka: { kafkaAccess: readKafkaAccess(read), kafkaSecurity } }),
     databaseUrl: read.DATABASE_URL,
     redisUrl: read.REDIS_URL,
   };
@@ -39,18 +55,26 @@ export function readExternal(env: Readonly<Record<string, string | undefined>>) 
  * reason when it aborts
  */
 export async function checkExternal(
-  { brokers, databaseUrl, redisUrl }: ExternalAddresses,
+  { brokers, kafka, databaseUrl, redisUrl }: ExternalAddresses,
   signal: AbortSignal | undefined,
   timeoutMs = ANSWER_TIMEOUT_MS,
 ): Promise<void> {
   const answer = (setting: string, address: string, ask: () => Promise<void>) =>
     insist({ setting, address, ask, signal, timeoutMs });
   await Promise.all([
-    brokers && answer("KAFKA_BROKERS", brokers.join(","), () => checkBrokers({ brokers })),
+    brokers &&
+      answer("KAFKA_BROKERS", brokers.join(","), () => askKafka(brokers, kafka?.kafkaAccess)),
     databaseUrl &&
       answer("DATABASE_URL", toAddress(databaseUrl, 5432), () => askPostgres(databaseUrl)),
     redisUrl && answer("REDIS_URL", toAddress(redisUrl, 6379), () => askRedis(redisUrl)),
   ]);
+}
+
+async function askKafka(
+  brokers: readonly string[],
+  access: KafkaAccess | undefined,
+): Promise<void> {
+  await checkBrokers({ ...access, brokers, log: SILENT });
 }
 
 async function askPostgres(url: string): Promise<void> {

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { KafkaAccess } from "@headgate/kit/kafka";
 import { openDataFolder } from "./data-folder.ts";
 import { checkExternal, readExternal } from "./external.ts";
 import { readIfThere } from "./files.ts";
@@ -20,6 +21,10 @@ import type { Supervised } from "./supervise.ts";
 /** Where the parts are found. */
 export type PartAddresses = {
   readonly kafkaBrokers: readonly string[];
+  /** TLS and SASL of brokers that were given; the local one has neither. */
+  readonly kafkaAccess?: KafkaAccess;
+  /** The settings KAFKA_TLS_* and KAFKA_SASL_* that `kafkaAccess` was read from. */
+  readonly kafkaSecurity?: Readonly<Record<string, string>>;
   readonly databaseUrl: string;
   readonly redisUrl: string;
 };
@@ -39,7 +44,7 @@ export type Parts = AsyncDisposable &
 export type OpenPartsOptions = {
   /** Folder for data, logs and notes; made when missing, kept. */
   readonly dataDir: string;
-  /** Read for KAFKA_BROKERS, DATABASE_URL, REDIS_URL only. */
+  /** Read for KAFKA_BROKERS, KAFKA_TLS_*, KAFKA_SASL_*, DATABASE_URL, REDIS_URL only. */
   readonly env: NodeJS.ProcessEnv;
   /** Gets lines for people. */
   readonly report: (line: string) => void;
@@ -93,6 +98,7 @@ export async function openParts(options: OpenPartsOptions): Promise<Parts> {
   const open = scope.move();
   return {
     kafkaBrokers: brokers ?? [addressOf(kafka)],
+    ...external.kafka,
     databaseUrl: databaseUrl ?? addressOf(postgres),
     redisUrl: redisUrl ?? addressOf(redis),
     processes: { kafka: kafka?.process, postgres: postgres?.process, redis: redis?.process },

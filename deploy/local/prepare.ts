@@ -17,6 +17,7 @@ import { ROOT } from "./root.ts";
  */
 export async function prepareParts(parts: PartAddresses, log: Log): Promise<void> {
   const provisioned = provisionTopics({
+    ...parts.kafkaAccess,
     brokers: parts.kafkaBrokers,
     topics: Object.values(topics),
     groups,

@@ -90,7 +90,7 @@ export function describeService(name: ServiceName, context: ServiceContext): Pro
 
 function settingsOf(name: ServiceName, context: ServiceContext): Record<string, string> {
   const { parts, ports, secrets } = context;
-  const kafka = { KAFKA_BROKERS: parts.kafkaBrokers.join(",") };
+  const kafka = { KAFKA_BROKERS: parts.kafkaBrokers.join(","), ...parts.kafkaSecurity };
   switch (name) {
     case "registry":
       return {

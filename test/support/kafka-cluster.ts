@@ -41,25 +41,27 @@ export async function startKafkaCluster(): Promise<KafkaCluster> {
     const settings = join(folder, `${node}.properties`);
     const data = join(folder, `log-${node}`);
     await writeFile(settings, renderSettings({ node, data, ports }));
-    processes.push(await prepare({ node, port: ports[node], settings, folder, jars }));
+    processes.push(await prepareBroker({ node, port: ports[node], settings, folder, jars }));
   }
   await Promise.all(processes.map((process) => process.start()));
   return { brokers: [1, 2, 3].map((node) => `127.0.0.1:${ports[node as 1 | 2 | 3]}`), processes };
 }
 
-async function prepare(broker: {
+/** Formats the storage of one broker and describes its process. `format`: more arguments of the storage tool. */
+export async function prepareBroker(broker: {
   node: number;
   port: number;
   settings: string;
   folder: string;
   jars: string;
+  format?: readonly string[];
 }): Promise<Supervised> {
-  const { node, port, settings, folder } = broker;
+  const { node, port, settings, folder, format: more = [] } = broker;
   const java = findProgram("java") ?? "java";
   const base = [...JVM_OPTIONS, "-cp", join(broker.jars, "*")];
   const env = { PATH: process.env.PATH ?? "", LANG: "C.UTF-8" };
   const format = ["kafka.tools.StorageTool", "format", `--cluster-id=${CLUSTER_ID}`];
-  await runProgram(java, [...base, ...format, "-c", settings], {
+  await runProgram(java, [...base, ...format, ...more, "-c", settings], {
     timeoutMs: FORMAT_TIMEOUT_MS,
     env,
   });

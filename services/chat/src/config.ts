@@ -1,5 +1,6 @@
 /** Settings of the chat service. */
-import { addresses, integer, readEnv, url } from "@headgate/kit/env";
+import { integer, readEnv, url } from "@headgate/kit/env";
+import { kafkaFields, readKafkaAccess } from "@headgate/kit/kafka-settings";
 import { commonFields } from "@headgate/kit/lifecycle";
 
 /** What the service was told by its environment. */
@@ -7,13 +8,13 @@ export type Config = ReturnType<typeof readConfig>;
 
 /** Reads the settings. @throws ConfigError with all faults at once */
 export function readConfig(env: Readonly<Record<string, string | undefined>>) {
-  return readEnv(env, {
+  const read = readEnv(env, {
     ...commonFields,
-    /** Kafka brokers, `host:port`, comma-separated. */
-    KAFKA_BROKERS: addresses(),
+    ...kafkaFields,
     /** The database that holds the schema `chat`. */
     DATABASE_URL: url(["postgres:", "postgresql:"]),
     /** Port of the rpcs; 0: any free one. */
     HEADGATE_GRPC_PORT: integer({ min: 0, max: 65_535, fallback: 9090 }),
   });
+  return Object.freeze({ ...read, kafka: readKafkaAccess(read) });
 }

@@ -20,9 +20,7 @@ await runService("chat", async ({ log, env }) => {
   await using scope = new AsyncDisposableStack();
   scope.use(await openTelemetry({ service: "chat", env, log }));
   const db = scope.use(await openPostgres({ url: config.DATABASE_URL, log }));
-  const kafka = scope.use(
-    await openKafka({ brokers: config.KAFKA_BROKERS, clientId: "chat", log }),
-  );
+  const kafka = scope.use(await openKafka({ ...config.kafka, clientId: "chat", log }));
   const chat = createChatService({ store: createChatStore(db) });
   const announce = kafka.publisher(topics.chatPosted);
   const consumer = scope.use(

@@ -1,5 +1,6 @@
 /** The gateway's settings: every field with its default and bounds; all faults are told at once. */
 import { addresses, flag, integer, optional, readEnv, url } from "@headgate/kit/env";
+import { kafkaFields, readKafkaAccess } from "@headgate/kit/kafka-settings";
 import { commonFields } from "@headgate/kit/lifecycle";
 import { networks } from "./source.ts";
 
@@ -15,8 +16,7 @@ export type Config = ReturnType<typeof readConfig>;
 export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const read = readEnv(env, {
     ...commonFields,
-    /** Brokers, `host:port` with commas between. Required. */
-    KAFKA_BROKERS: addresses(),
+    ...kafkaFields,
     /** Port of the front door; 0: any free one. */
     HEADGATE_PORT: integer({ min: 0, max: 65_535, fallback: 8065 }),
     /** Absolute address that senders and browsers use. Default: the local one. */
@@ -47,7 +47,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     HEADGATE_BODY_BYTES_PER_SOURCE: integer({ min: MIB, max: 4096 * MIB, fallback: 8 * MIB }),
   });
   return Object.freeze({
-    brokers: read.KAFKA_BROKERS,
+    kafka: readKafkaAccess(read),
     host: read.HEADGATE_HOST,
     port: read.HEADGATE_PORT,
     opsPort: read.HEADGATE_OPS_PORT,

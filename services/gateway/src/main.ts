@@ -34,16 +34,18 @@ import { createGate } from "./service.ts";
 import { readSource } from "./source.ts";
 import { createStatus, PROBE_MS } from "./status.ts";
 
-/** ms until an event that the log does not acknowledge is refused. */
-const PUBLISH_TIMEOUT_MS = 5_000;
+/** ms until an event that the log does not acknowledge is refused: enough for a broker that hangs and the next leader of its partitions. */
+const PUBLISH_TIMEOUT_MS = 10_000;
 
 await runService("gateway", async ({ log, env }) => {
   const config = readConfig(env);
-  const { brokers, host, trustedProxies, logsAccepted } = config;
+  const { host, trustedProxies, logsAccepted } = config;
   await using scope = new AsyncDisposableStack();
   scope.use(await openTelemetry({ service: "gateway", env, log }));
   const publishTimeoutMs = PUBLISH_TIMEOUT_MS;
-  const kafka = scope.use(await openKafka({ brokers, clientId: "gateway", log, publishTimeoutMs }));
+  const kafka = scope.use(
+    await openKafka({ ...config.kafka, clientId: "gateway", log, publishTimeoutMs }),
+  );
   const versions = new Map<string, string>();
   const peer = (name: string, address: string) => ({
     address,

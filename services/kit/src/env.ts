@@ -26,6 +26,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** Names that nothing else uses: one that is not declared is a typo. */
+const OWN_PREFIXES = ["HEADGATE_", "KAFKA_TLS_", "KAFKA_SASL_"];
+
 /** A text of 1 to 4,096 characters. */
 export function text(fallback?: string): Field<string> {
   return field((raw) => {
@@ -102,7 +105,8 @@ export function optional<T>(inner: Field<T>): Field<T | undefined> {
 
 /**
  * Reads the declared fields. A blank value counts as absent.
- * @throws ConfigError with all faults: missing, malformed, and every `HEADGATE_*` name that is not declared
+ * @throws ConfigError with all faults: missing, malformed, and every name that is not declared and begins with `HEADGATE_`,
+ * or like a declared field with `KAFKA_TLS_` or `KAFKA_SASL_`
  */
 export function readEnv<T extends Record<string, unknown>>(
   env: Readonly<Record<string, string | undefined>>,
@@ -124,8 +128,13 @@ export function readEnv<T extends Record<string, unknown>>(
       faults.push(`${name} ${(thrown as Error).message}`); // never the value: it may be a secret
     }
   }
+  const prefixes = OWN_PREFIXES.filter(
+    (prefix) =>
+      prefix === "HEADGATE_" || Object.keys(fields).some((name) => name.startsWith(prefix)),
+  );
   for (const name of Object.keys(env)) {
-    if (name.startsWith("HEADGATE_") && !(name in fields)) faults.push(`${name} is not a setting`);
+    const isOurs = prefixes.some((prefix) => name.startsWith(prefix));
+    if (isOurs && !(name in fields)) faults.push(`${name} is not a setting`);
   }
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(values as T);

@@ -20,6 +20,7 @@ export type {
   FollowFrom,
   Handler,
   Kafka,
+  KafkaAccess,
   KafkaOptions,
   Lag,
   Publish,
@@ -31,9 +32,9 @@ export type {
 
 /** Opens the door. Does not wait for a broker: `ready` tells. Disposing sends what is buffered, then closes. */
 export async function openKafka(options: KafkaOptions): Promise<Kafka> {
-  const { brokers, clientId, log } = options;
+  const { clientId, log } = options;
   const metrics = createKafkaMetrics();
-  const cluster = createCluster({ brokers, clientId });
+  const cluster = createCluster(options);
   const producer = openProducer({
     cluster,
     log,

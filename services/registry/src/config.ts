@@ -1,15 +1,6 @@
 /** The registry's settings. */
-import {
-  addresses,
-  bytes,
-  ConfigError,
-  flag,
-  integer,
-  optional,
-  readEnv,
-  text,
-  url,
-} from "@headgate/kit/env";
+import { bytes, ConfigError, flag, integer, optional, readEnv, text, url } from "@headgate/kit/env";
+import { kafkaFields, readKafkaAccess } from "@headgate/kit/kafka-settings";
 import { commonFields } from "@headgate/kit/lifecycle";
 import { isToken } from "./credential.ts";
 import type { FirstAdmin } from "./service-first-admin.ts";
@@ -22,8 +13,7 @@ const fields = {
   ...commonFields,
   /** Postgres of the registry's schema. */
   DATABASE_URL: url(["postgres:", "postgresql:"]),
-  /** Kafka, host:port with commas between. */
-  KAFKA_BROKERS: addresses(),
+  ...kafkaFields,
   /** Port of the rpcs; 0: any free one. */
   HEADGATE_GRPC_PORT: integer({ min: 0, max: 65_535, fallback: 9_090 }),
   /** 32 bytes in base64 or hex: seals credentials that a dialect must show again. Lost: they cannot be shown, but work. */
@@ -46,7 +36,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     opsPort: values.HEADGATE_OPS_PORT,
     grpcPort: values.HEADGATE_GRPC_PORT,
     databaseUrl: values.DATABASE_URL,
-    brokers: values.KAFKA_BROKERS,
+    kafka: readKafkaAccess(values),
     secretKey: values.HEADGATE_SECRET_KEY,
     firstAdmin: readFirstAdmin({
       name: values.HEADGATE_ADMIN_NAME,

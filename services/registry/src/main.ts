@@ -28,7 +28,7 @@ await runService("registry", async ({ log, env }) => {
   const db = scope.use(await openPostgres({ url: config.databaseUrl, log }));
   const kafka = scope.use(
     await openKafka({
-      brokers: config.brokers,
+      ...config.kafka,
       clientId: "registry",
       log,
       publishTimeoutMs: PUBLISH_TIMEOUT_MS,

@@ -1,5 +1,8 @@
 /** Where things are: which broker leads which partition, who coordinates a group, and the connections to them. */
+import type { Log } from "../log.ts";
 import { type Address, type Link, openLink } from "./link.ts";
+import { createReportRefusal, type ReportRefusal } from "./refusals.ts";
+import type { KafkaAccess } from "./types.ts";
 
 /** What a cluster knows and opens. One for all publishers, consumers and followers of a process. */
 export type Cluster = {
@@ -21,6 +24,8 @@ export type Cluster = {
   close(purpose?: string, node?: number): void;
   /** Whether any connection is open. */
   readonly connected: boolean;
+  /** Logs what a broker refuses for good; refused connections are reported here already. */
+  readonly reportRefusal: ReportRefusal;
 };
 
 /** ms for the whole of a metadata question, over all brokers that are tried. */
@@ -37,10 +42,10 @@ type Entry = {
 };
 
 /** Knows nothing and connects nowhere until asked. */
-export function createCluster(options: {
-  readonly brokers: readonly string[];
-  readonly clientId: string;
-}): Cluster {
+export function createCluster(
+  options: KafkaAccess & { readonly clientId: string; readonly log: Log },
+): Cluster {
+  const reportRefusal = createReportRefusal(options.log);
   const seeds = options.brokers.map(parseAddress);
   const nodes = new Map<number, Address>();
   const leaders = new Map<string, number[]>();
@@ -64,6 +69,7 @@ export function createCluster(options: {
       return linkTo(nodes.get(controllerId), "meta");
     },
     close,
+    reportRefusal,
     get connected() {
       return [...links.values()].some(({ open }) => open?.open);
     },
@@ -138,7 +144,7 @@ export function createCluster(options: {
     const { promise, resolve, reject } = Promise.withResolvers<Link>();
     const entry: Entry = { link: promise, cancel: reject };
     links.set(key, entry);
-    openLink(address, options.clientId).then(
+    openLink(address, options).then(
       (link) => {
         failedAt.delete(name);
         if (links.get(key) !== entry) return link.close(); // closed meanwhile
@@ -147,6 +153,7 @@ export function createCluster(options: {
       },
       (thrown) => {
         failedAt.set(name, performance.now());
+        reportRefusal(thrown, { broker: name });
         if (links.get(key) === entry) links.delete(key);
         reject(thrown);
       },

@@ -1,6 +1,9 @@
 /** The Fetch request, version 11: laid out here because kafkajs decodes records slowly and fails all for one partition. */
 import type { RawRequest } from "./link.ts";
 
+/** Version of the request as it is laid out here. */
+export const FETCH_VERSION = 11;
+
 /** What came of one partition. */
 export type FetchedPart = {
   readonly partition: number;
@@ -41,7 +44,7 @@ export function createFetch(
     at = body.writeBigInt64BE(-1n, at);
     at = body.writeInt32BE(bounds.partBytesMax, at);
   }
-  return { apiKey: 1, apiVersion: 11, apiName: "Fetch", body, decode: readParts };
+  return { apiKey: 1, apiVersion: FETCH_VERSION, apiName: "Fetch", body, decode: readParts };
 }
 
 /**

@@ -15,6 +15,7 @@ import type { KafkaMetrics } from "./metrics.ts";
 import { type Batch, fail, type Group, isFirst, takeBack, unexpose } from "./producer-lane.ts";
 import type { Session } from "./producer-session.ts";
 import { recordTooLarge } from "./publish-errors.ts";
+import type { ReportRefusal } from "./refusals.ts";
 
 /** Judges answers. A batch that is judged leaves the lane's `sent`. */
 export type Judge = {
@@ -53,6 +54,7 @@ export function createJudge(options: {
   readonly lanes: Lanes;
   readonly session: () => Session;
   readonly locate: () => void;
+  readonly reportRefusal: ReportRefusal;
 }): Judge {
   const { log, metrics, calls, lanes, locate } = options;
   return { accept, judge, giveUp, loseSession, restart };
@@ -74,7 +76,8 @@ export function createJudge(options: {
     else if (!batch.unsure) unexpose(batch);
     const passes =
       code === undefined || PASSING.has(code) || (code === OUT_OF_ORDER_SEQUENCE && !first);
-    const cause = failure ?? new Error(`the broker answered with error ${code}`);
+    const cause =
+      failure ?? Object.assign(new Error(`the broker answered with error ${code}`), { code });
     const now = performance.now();
     if (batch.unsure) {
       if (passes && current && batch.deadline > now) {
@@ -87,7 +90,10 @@ export function createJudge(options: {
       shrink(batch);
     } else {
       const isSessionRefused = code !== undefined && SESSION_REFUSED.has(code) && !passes;
-      if (!passes && !isSessionRefused) giveUp(batch, cause);
+      if (!passes && !isSessionRefused) {
+        giveUp(batch, cause);
+        options.reportRefusal(cause, { topic: batch.lane.topic });
+      }
       tryAgain(batch, now);
       if (isSessionRefused && current) loseSession(cause);
     }

@@ -8,10 +8,15 @@
  * - a retried send skips the partitions that moved to a broker which had answered already;
  * - its consumer stops for good after some failures, and one slow partition holds up all others of its broker.
  *
- * The version of kafkajs is pinned: its inner modules are no public interface.
+ * The version of kafkajs is pinned: its inner modules are no public interface. Versions of requests are
+ * checked against what the broker says it speaks.
  */
 import { createRequire } from "node:module";
 import type { Apis } from "./apis.ts";
+import { FETCH_VERSION } from "./fetch.ts";
+import { PRODUCE_VERSION } from "./produce.ts";
+import { UnsupportedVersion } from "./refusals.ts";
+import type { KafkaAccess } from "./types.ts";
 
 /** A request whose bytes we lay out ourselves. */
 export type RawRequest<Result> = {
@@ -45,27 +50,39 @@ export type Link = {
   close(): void;
 };
 
+type RequestVersion = Pick<RawRequest<unknown>, "apiKey" | "apiVersion" | "apiName">;
+
 /** Where a broker listens. */
 export type Address = { readonly host: string; readonly port: number };
 
-/** ms to connect. */
+/** ms to connect, TLS included, and again ms to learn what the broker speaks. */
 const CONNECT_TIMEOUT_MS = 3_000;
 /** ms for an answer unless the request says more. */
 const REQUEST_TIMEOUT_MS = 5_000;
+/** What every broker must speak; other requests are checked when they are sent. */
+const NEEDED: readonly RequestVersion[] = [
+  { apiKey: 0, apiVersion: PRODUCE_VERSION, apiName: "Produce" },
+  { apiKey: 1, apiVersion: FETCH_VERSION, apiName: "Fetch" },
+];
 /** Key of the SaslAuthenticate request: a broker that knows it speaks the newer authentication frames. */
 const SASL_AUTHENTICATE = 36;
 
 /**
- * Connects and learns what the broker speaks.
- * @throws an Error when the broker does not answer
+ * Connects, learns what the broker speaks, and authenticates.
+ * @throws an Error when the broker does not answer, or refuses us (see `explainRefusal`)
  */
-export async function openLink(address: Address, clientId: string): Promise<Link> {
+export async function openLink(
+  address: Address,
+  access: Pick<KafkaAccess, "tls" | "sasl"> & { readonly clientId: string },
+): Promise<Link> {
   const connection = new Connection({
     ...address,
-    clientId,
+    clientId: access.clientId,
+    ssl: access.tls ? withoutUndefined(access.tls) : null,
+    sasl: access.sasl ? { ...access.sasl } : null, // kafkajs keeps state in it
     logger: silent,
     socketFactory: createSocketFactory(),
-    connectionTimeout: CONNECT_TIMEOUT_MS,
+    connectionTimeout: CONNECT_TIMEOUT_MS, // it misses a connection that ends while it is made: hence the guard below
     requestTimeout: REQUEST_TIMEOUT_MS,
     enforceRequestTimeout: false, // by the wall clock, which may step back: `guard` has a timer of its own
   });
@@ -87,12 +104,13 @@ export async function openLink(address: Address, clientId: string): Promise<Link
   };
   Object.defineProperty(link, "open", { get: () => !closed && connection.isConnected() });
   try {
-    await connection.connect();
-    const { apiVersions } = await call("ApiVersions", {});
+    await guard(connection.connect(), CONNECT_TIMEOUT_MS);
+    const { apiVersions } = await call("ApiVersions", {}, { timeoutMs: CONNECT_TIMEOUT_MS });
     versions = Object.fromEntries(apiVersions.map((known) => [known.apiKey, known]));
+    for (const need of NEEDED) checkVersion(need);
     connection.setVersions(versions);
     connection.setSupportAuthenticationProtocol(SASL_AUTHENTICATE in versions);
-    await connection.authenticate();
+    await guard(connection.authenticate(), REQUEST_TIMEOUT_MS);
     return link;
   } catch (thrown) {
     close();
@@ -105,12 +123,10 @@ export async function openLink(address: Address, clientId: string): Promise<Link
     { timeoutMs = REQUEST_TIMEOUT_MS, lenient = false }: CallOptions = {},
   ): Promise<Apis[Name]["result"]> {
     const definition = requests[api];
-    const known = versions[apiKeys[api]];
-    if (!known) throw new Error(`the broker does not know ${api}`);
-    const ours = Math.max(...definition.versions.map(Number));
-    const { request, response } = definition.protocol({
-      version: Math.min(ours, known.maxVersion),
-    })(params);
+    const newest = Math.max(...definition.versions.map(Number));
+    const apiVersion = Math.min(newest, versions[apiKeys[api]]?.maxVersion ?? newest);
+    checkVersion({ apiKey: apiKeys[api], apiVersion, apiName: api });
+    const { request, response } = definition.protocol({ version: apiVersion })(params);
     const parse = lenient ? async (data: unknown) => data : response.parse;
     const answer = await exchange({ request, response: { decode: response.decode, parse } });
     return answer as Apis[Name]["result"]; // what kafkajs decodes of this request
@@ -124,6 +140,7 @@ export async function openLink(address: Address, clientId: string): Promise<Link
     { apiKey, apiVersion, apiName, body, decode }: RawRequest<Result>,
     { timeoutMs = REQUEST_TIMEOUT_MS }: { timeoutMs?: number } = {},
   ): Promise<Result> {
+    checkVersion({ apiKey, apiVersion, apiName });
     const encoded = { buf: body, buffer: body }; // as much of an Encoder as is read of it
     const answer = await guard(
       connection.send({
@@ -136,11 +153,25 @@ export async function openLink(address: Address, clientId: string): Promise<Link
     return answer as Result; // of `decode` above
   }
 
+  function checkVersion({ apiKey, apiVersion, apiName }: RequestVersion): void {
+    const known = versions[apiKey];
+    if (known && known.minVersion <= apiVersion && apiVersion <= known.maxVersion) return;
+    const range = known ? `it speaks ${known.minVersion} to ${known.maxVersion}` : "it has none";
+    throw new UnsupportedVersion(
+      `the broker does not speak version ${apiVersion} of ${apiName} (${range}): Kafka 2.3 to 4.x is needed`,
+    );
+  }
+
   /** A request that is not answered in time ends the connection, and with it every other one: answers come in order. */
   async function guard(answer: Promise<unknown>, timeoutMs: number): Promise<unknown> {
-    const timer = setTimeout(close, timeoutMs, `the broker did not answer within ${timeoutMs} ms`);
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const reason = `the broker did not answer within ${timeoutMs} ms`;
+      close(reason);
+      reject(new Error(reason));
+    }, timeoutMs);
     try {
-      return await answer;
+      return await Promise.race([answer, late]);
     } catch (thrown) {
       if (refusalOf(thrown) === undefined) close();
       throw thrown;
@@ -165,6 +196,10 @@ export function refusalOf(thrown: unknown): number | undefined {
   return /^KafkaJS(ProtocolError|MemberIdRequired)$/.test(thrown.name) && typeof code === "number"
     ? code
     : undefined;
+}
+
+function withoutUndefined(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 type Pair = {

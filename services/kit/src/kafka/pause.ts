@@ -37,18 +37,22 @@ export async function keepTrying(
 
 /**
  * Runs `task` until it does not throw, with growing pauses between.
- * @throws what the last try threw, once `timeoutMs` are over; a try that is under way then is waited for
+ * @throws what the last try threw, once `timeoutMs` are over (a try that is under way then is waited for) or `isFinal`
+ * says that no other try would end otherwise
  */
 export async function persist<T>(
   task: () => Promise<T>,
-  options: Backoff & { readonly timeoutMs: number },
+  options: Backoff & {
+    readonly timeoutMs: number;
+    readonly isFinal?: (thrown: unknown) => boolean;
+  },
 ): Promise<T> {
   const over = AbortSignal.timeout(options.timeoutMs);
   for (let attempt = 1; ; attempt++) {
     try {
       return await task();
     } catch (thrown) {
-      if (over.aborted) throw thrown;
+      if (over.aborted || options.isFinal?.(thrown)) throw thrown;
     }
     await pause(delayMs(options, attempt), over);
   }

@@ -1,6 +1,9 @@
 /** The Produce request, version 7: laid out here because the records in it are ours. */
 import type { RawRequest } from "./link.ts";
 
+/** Version of the request as it is laid out here. */
+export const PRODUCE_VERSION = 7;
+
 /** A batch on its way to a partition. */
 export type Part = { readonly topic: string; readonly partition: number; readonly bytes: Buffer };
 
@@ -43,7 +46,7 @@ export function createProduce(
       at += bytes.copy(body, at);
     }
   }
-  return { apiKey: 0, apiVersion: 7, apiName: "Produce", body, decode: readResults };
+  return { apiKey: 0, apiVersion: PRODUCE_VERSION, apiName: "Produce", body, decode: readResults };
 }
 
 /**

@@ -54,6 +54,7 @@ export function openSession(options: {
     if (asking || current || held > 0 || signal.aborted) return;
     asking = true;
     const onFailure = (thrown: unknown, attempt: number) => {
+      cluster.reportRefusal(thrown, { request: "InitProducerId" });
       if (attempt === 4) log.warn("log.unavailable", { error: thrown });
     };
     void keepTrying(ask, { ...RETRY, signal, onFailure }).finally(() => {

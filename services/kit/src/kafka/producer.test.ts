@@ -62,6 +62,7 @@ function createFakeBroker({ partitions = 1 } = {}) {
       }
     },
     connected: true,
+    reportRefusal: () => {},
   };
   return { requests, state, cluster };
 

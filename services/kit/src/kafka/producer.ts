@@ -51,7 +51,7 @@ export function openProducer(options: ProducerOptions): Producer {
   const calls = createCalls(options);
   const lanes = createLanes(cluster, (call) => calls.refuse(call, batchTooLarge()));
   const shared = { ...options, lanes, session: () => session, locate: () => locator.refresh() };
-  const judge = createJudge({ ...shared, calls });
+  const judge = createJudge({ ...shared, calls, reportRefusal: cluster.reportRefusal });
   const sender = createSender({ ...shared, judge });
   const locator = createLocator({ cluster, lanes, log, signal, onFresh: sender.schedule });
   const session = openSession({ cluster, log, signal, onBegun });

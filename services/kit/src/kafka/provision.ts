@@ -5,7 +5,8 @@ import { createAlterConfigs } from "./alter-configs.ts";
 import { type Cluster, createCluster } from "./cluster.ts";
 import { deadLetterOf, deadLetterSizesOf } from "./dead-letter.ts";
 import { persist } from "./pause.ts";
-import type { TopicSettings } from "./types.ts";
+import { explainRefusal } from "./refusals.ts";
+import type { KafkaAccess, TopicSettings } from "./types.ts";
 
 /** A topic with the settings it must have. */
 type Wanted = {
@@ -31,21 +32,23 @@ const BATCH_BYTES_MAX = "max.message.bytes";
  * checks what is there. A topic that takes smaller batches than declared is altered to take them. A second run changes
  * nothing.
  * @throws AppError failed_precondition `topics_differ` naming every partition count or setting that is not as declared;
- * unavailable `log_unavailable` when the brokers do not answer within 30 s
+ * and `log_refused` when a broker refuses the connection or the change; unavailable `log_unavailable` when the brokers do
+ * not answer within 30 s
  */
-export async function provisionTopics(options: {
-  readonly brokers: readonly string[];
-  readonly topics: readonly TopicSettings[];
-  /** Groups and the topics each consumes. */
-  readonly groups: Readonly<Record<string, readonly TopicSettings[]>>;
-  /** Copies of each partition; min.insync.replicas is 2 from 3 copies on, else 1. Default 1. */
-  readonly replication?: number;
-  readonly log: Log;
-}): Promise<void> {
+export async function provisionTopics(
+  options: KafkaAccess & {
+    readonly topics: readonly TopicSettings[];
+    /** Groups and the topics each consumes. */
+    readonly groups: Readonly<Record<string, readonly TopicSettings[]>>;
+    /** Copies of each partition; min.insync.replicas is 2 from 3 copies on, else 1. Default 1. */
+    readonly replication?: number;
+    readonly log: Log;
+  },
+): Promise<void> {
   const { log, replication = 1 } = options;
   const wanted = listWanted(options.topics, options.groups, replication);
   const names = wanted.map(({ name }) => name);
-  const cluster = createCluster({ brokers: options.brokers, clientId: "headgate-provision" });
+  const cluster = createCluster({ ...options, clientId: "headgate-provision" });
   try {
     await persevere(async () => {
       await cluster.refresh(names);
@@ -141,7 +144,7 @@ async function createMissing(
   );
   if (failed.length > 0) {
     const said = failed.map((e) => `${e.topic}: ${e.errorMessage ?? `error ${e.errorCode}`}`);
-    throw new Error(`topics could not be created: ${said.join("; ")}`);
+    throw refusedBy(failed[0]?.errorCode, `topics could not be created: ${said.join("; ")}`);
   }
   return topicErrors.filter(({ errorCode }) => errorCode === 0).map(({ topic }) => topic);
 }
@@ -162,7 +165,7 @@ async function raiseBatchBytes(cluster: Cluster, wanted: readonly Wanted[]) {
     const said = refused.map(
       ({ topic, code, message }) => `${topic}: ${message || `error ${code}`}`,
     );
-    throw new Error(`${BATCH_BYTES_MAX} could not be raised: ${said.join("; ")}`);
+    throw refusedBy(refused[0]?.code, `${BATCH_BYTES_MAX} could not be raised: ${said.join("; ")}`);
   }
   return raises;
 }
@@ -206,11 +209,21 @@ async function readConfigs(
   );
 }
 
-/** @throws AppError unavailable `log_unavailable` when it does not work in time */
+/** An error that carries a broker's code, for `explainRefusal`. */
+function refusedBy(code: number | undefined, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** @throws AppError unavailable `log_unavailable` when it does not work in time, failed_precondition `log_refused` at once */
 async function persevere<T>(task: () => Promise<T>): Promise<T> {
   try {
-    return await persist(task, RETRY);
+    return await persist(task, { ...RETRY, isFinal: (thrown) => !!explainRefusal(thrown) });
   } catch (thrown) {
+    const refusal = explainRefusal(thrown);
+    if (refusal) {
+      const message = `The log cannot be set up: ${refusal.message} (see ${refusal.settings})`;
+      throw new AppError("failed_precondition", "log_refused", message, { cause: thrown });
+    }
     const why = thrown instanceof Error ? thrown.message : "no answer";
     throw new AppError("unavailable", "log_unavailable", `The log cannot be set up: ${why}`, {
       cause: thrown,

@@ -162,10 +162,30 @@ export type Kafka = AsyncDisposable & {
   lag(groups: Readonly<Record<string, readonly { readonly name: string }[]>>): Promise<Lag[]>;
 };
 
-/** Settings of the door. */
-export type KafkaOptions = {
+/** How we authenticate. */
+export type SaslMechanism = "plain" | "scram-sha-256" | "scram-sha-512";
+
+/** How brokers are reached: see `kafka-settings.ts`. */
+export type KafkaAccess = {
   /** Addresses `host:port`; one that answers is enough to find the rest. */
   readonly brokers: readonly string[];
+  /** Present: connections are encrypted, and a broker's certificate is checked. PEM texts. */
+  readonly tls?: {
+    readonly ca?: string | undefined;
+    readonly cert?: string | undefined;
+    readonly key?: string | undefined;
+    /** Name that the certificate must be for; default: the host of the address. */
+    readonly servername?: string | undefined;
+  };
+  readonly sasl?: {
+    readonly mechanism: SaslMechanism;
+    readonly username: string;
+    readonly password: string;
+  };
+};
+
+/** Settings of the door. */
+export type KafkaOptions = KafkaAccess & {
   /** Shown in the brokers' logs and quotas; the service's name. */
   readonly clientId: string;
   readonly log: Log;
