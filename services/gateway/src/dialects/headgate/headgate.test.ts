@@ -3,10 +3,12 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AppError } from "@headgate/kit/errors";
 import { AlertStatus, type Event, Severity } from "@headgate/proto/event/v1/event";
 import { HookState, TeamRole } from "@headgate/proto/registry/v1/registry";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { openTestDoor, type TestDoor } from "../../testing/front-door.ts";
 import { measureHold, measureParse } from "../../testing/loop-hold.ts";
 import { conformance, sendRaw } from "../conformance.ts";
+import { hookPaths } from "./api/openapi-hooks.ts";
 import accepted from "./fixtures/accepted.json" with { type: "json" };
 import refusals from "./fixtures/refused.json" with { type: "json" };
 import { headgate } from "./index.ts";
@@ -39,6 +41,14 @@ async function open(init: Parameters<TestDoor["addHook"]>[2] = {}) {
     [Symbol.asyncDispose]: () => door[Symbol.asyncDispose](),
   };
 }
+
+/** The schema of a hook's body, as clients read it. */
+function schemaOfHook(): object {
+  const document = JSON.parse(JSON.stringify(hookPaths)) as typeof hookPaths;
+  const { requestBody } = (document["/in/{token}"] as { post: { requestBody: HookBody } }).post;
+  return requestBody.content["application/json"].schema;
+}
+type HookBody = { content: { "application/json": { schema: object } } };
 
 function contentOf(event: Event | undefined) {
   return event?.action.case === "chatMessage" ? event.action.value.content : undefined;
@@ -110,7 +120,7 @@ describe("one event", () => {
     const answer = await world.post('{"text":"t","__proto__":{"title":"x"}}');
     expect(answer.status).toBe(422);
     expect(JSON.parse(answer.body).errors).toEqual([
-      { pointer: "/__proto__", detail: "is not a member of an event" },
+      { pointer: "/__proto__", detail: "is not a member that is known here" },
     ]);
   });
 
@@ -171,11 +181,52 @@ describe("one event", () => {
       expect(answer.status).toBe(status);
       if (pointers) {
         const errors = problem.errors as { pointer: string }[];
-        expect(errors.map(({ pointer }) => pointer)).toEqual(pointers);
+        expect(errors.map(({ pointer }) => pointer).sort()).toEqual(pointers.toSorted());
       }
       expect(world.door.published).toEqual([]);
     },
   );
+
+  test("takes what its schema in the OpenAPI document takes, and refuses what that refuses", async () => {
+    await using world = await open();
+    const isGood = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(schemaOfHook());
+    const link = (text: string) => ({ text: "a", link: text });
+    const probes: [event: object, isTaken: boolean][] = [
+      [link("https://[2001:db8::1]:8080/a"), true],
+      [link("https://bücher.example/ä?ö#ü"), true],
+      [link("https://user:pass@example.com/"), true],
+      [link("HTTP://EXAMPLE.COM"), true],
+      [link(`https://example.com/${"a".repeat(2_028)}`), true],
+      [link(`https://example.com/${"a".repeat(2_029)}`), false],
+      [link("https://exa mple.com/"), false],
+      [link("https:///path"), false],
+      [link("ftp://example.com/"), false],
+      [link("https://example.com/\u0000"), false],
+      [{ text: "a", props: { a: "\u0000", "\u0000": [{}] } }, true],
+      [{ text: "a", props: { a: 1, __proto__x: null } }, true],
+      [{ text: "a", props: [] }, false],
+      [{ text: "a\u0000" }, false],
+      [{ title: "a", media: [] }, true],
+      [{ text: "a", media: [{ url: "https://example.com/a.png" }] }, false],
+      [{ text: "a", fields: [{ name: "a", value: "b" }] }, true],
+      [{ text: "a", fields: [{ name: "a", value: "" }] }, false],
+      [{ severity: "ok" }, false],
+      [{ text: "a", more: 1 }, false],
+    ];
+    for (const [event, isTaken] of probes) {
+      const { status } = await world.post(event);
+      expect([event, isGood(event), status]).toEqual([event, isTaken, isTaken ? 202 : 422]);
+    }
+  });
+
+  test.each(["blocks", "attachments"])("names %s and who takes them", async (member) => {
+    await using world = await open();
+    const answer = await world.post({ text: "a", [member]: [] });
+    const { errors } = JSON.parse(answer.body) as { errors: { pointer: string; detail: string }[] };
+    expect(errors).toEqual([
+      { pointer: `/${member}`, detail: expect.stringContaining("Mattermost hooks") },
+    ]);
+  });
 
   test("takes 10,000 code points and refuses one more", async () => {
     await using world = await open();

@@ -1,46 +1,24 @@
 /** The native hook in OpenAPI: served on the hot way, below the front door's own address. */
 import { Type } from "typebox";
+import { EventSchema } from "../event-schema.ts";
 import { KEY_PATTERN } from "../request.ts";
-import { closed, Id, Link, nullable, Problem, text } from "./forms.ts";
+import { Id, nullable, Problem } from "./forms.ts";
 import { MessageForm } from "./message-form.ts";
 import { describeHeadTooLarge, describeProblem } from "./openapi-responses.ts";
 
-const Text = text({ minLength: 1, maxLength: 10_000 });
-
-/** One event. */
-const Event = {
-  ...closed({
-    text: Type.Optional(Text),
-    title: Type.Optional(Text),
-    severity: Type.Optional(
-      Type.Unsafe<string>({ type: "string", enum: ["critical", "error", "warning", "info", "ok"] }),
-    ),
-    dedup_key: Type.Optional(text({ minLength: 1, maxLength: 255 })),
-    status: Type.Optional(Type.Unsafe<string>({ type: "string", enum: ["firing", "resolved"] })),
-    media: Type.Optional(Type.Array(Type.Object({}), { maxItems: 0 })),
-    fields: Type.Optional(
-      Type.Array(
-        closed({
-          name: text({ minLength: 1, maxLength: 255 }),
-          value: Text,
-          short: Type.Optional(Type.Boolean()),
-        }),
-        { maxItems: 100 },
-      ),
-    ),
-    link: Type.Optional(Link),
-    props: Type.Optional(Type.Object({})),
-  }),
-  anyOf: [{ required: ["text"] }, { required: ["title"] }],
-};
-
 const Accepted = Type.Object({ id: Id, status: Type.Literal("accepted") });
+const ItemProblem = Type.Object({
+  ...Problem.properties,
+  retry_after_seconds: Type.Optional(
+    Type.Integer({ minimum: 1, description: "Of an item that may be sent again, alone." }),
+  ),
+});
 const Results = Type.Object({
   data: Type.Array(
     Type.Object({
       index: Type.Integer({ minimum: 0 }),
       id: Type.Optional(nullable(Id)),
-      error: Type.Optional(Problem),
+      error: Type.Optional(ItemProblem),
     }),
   ),
 });
@@ -79,7 +57,7 @@ export const hookPaths: Record<string, object> = {
         },
         KEY,
       ],
-      requestBody: { required: true, content: { "application/json": { schema: Event } } },
+      requestBody: { required: true, content: { "application/json": { schema: EventSchema } } },
       responses: {
         201: answer("It can be read.", MessageForm),
         202: answer("It is kept.", Accepted),
@@ -98,7 +76,7 @@ export const hookPaths: Record<string, object> = {
         required: true,
         content: {
           "application/json": {
-            schema: { type: "array", items: Event, minItems: 1, maxItems: 1000 },
+            schema: { type: "array", items: EventSchema, minItems: 1, maxItems: 1000 },
           },
           "application/x-ndjson": { schema: { type: "string" } },
         },

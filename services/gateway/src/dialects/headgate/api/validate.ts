@@ -3,6 +3,7 @@ import { AppError, type Fault } from "@headgate/kit/errors";
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import type { TSchema } from "typebox";
+import { addQuickLengths, withQuickLengths } from "./quick-lengths.ts";
 
 /** Faults told; more would only make the answer long. */
 const FAULTS_MAX = 100;
@@ -18,9 +19,17 @@ export type Check = (value: unknown) => Fault[];
 export function createCompiler(): (schema: TSchema) => Check {
   const all = createAjv(true);
   const first = createAjv(false);
-  return (schema) => (value) =>
-    // Ajv keeps what it compiled by the schema.
-    findFaults((isLarge(value) ? first : all).compile(schema), value);
+  const quick = createAjv(false);
+  addQuickLengths(quick);
+  return (schema) => {
+    let isGood: ValidateFunction | undefined;
+    return (value) => {
+      isGood ??= quick.compile(withQuickLengths(schema));
+      if (isGood(value)) return [];
+      // Ajv keeps what it compiled by the schema.
+      return findFaults((isLarge(value) ? first : all).compile(schema), value);
+    };
+  };
 }
 
 function createAjv(allErrors: boolean): Ajv2020 {
@@ -71,12 +80,38 @@ export function findNuls(value: unknown, pointer = ""): Fault[] {
 
 function findFaults(validate: ValidateFunction, value: unknown): Fault[] {
   if (validate(value)) return [];
-  // "if" only repeats that there are faults, which stand beside it.
-  const errors = (validate.errors ?? []).filter(({ keyword }) => keyword !== "if");
-  return errors.slice(0, FAULTS_MAX).map(toFault);
+  const errors = validate.errors ?? [];
+  const needed = errors.filter(({ schemaPath }) => NEEDED.test(schemaPath));
+  const told = errors.filter((error) => isTold(error, needed));
+  // Whatever is invalid has a fault.
+  const shown = told.length > 0 ? told.slice(0, FAULTS_MAX) : errors.slice(0, 1);
+  return shown.map((error) => toFault(error, needed));
 }
 
-function toFault({ keyword, instancePath, params, message }: ErrorObject): Fault {
+/** Errors of the branches of "anyOf". */
+const BRANCH = /\/anyOf\/\d+\//;
+/** Those that ask for a member. */
+const NEEDED = /\/anyOf\/\d+\/required$/;
+
+/** "if" only repeats that there are faults, which stand beside it; what "anyOf" needs is said at once, or by the type. */
+function isTold({ keyword, schemaPath }: ErrorObject, needed: readonly ErrorObject[]): boolean {
+  if (keyword === "if" || BRANCH.test(schemaPath)) return false;
+  return keyword !== "anyOf" || needed.length > 0;
+}
+
+const NO_NUL = "^[^\\u0000]*$";
+const TYPES: Readonly<Record<string, string>> = {
+  string: "a string",
+  array: "an array",
+  object: "an object",
+  boolean: "true or false",
+  integer: "a whole number",
+  number: "a number",
+  null: "null",
+};
+
+function toFault(error: ErrorObject, needed: readonly ErrorObject[]): Fault {
+  const { keyword, instancePath, params } = error;
   switch (keyword) {
     case "required":
       return {
@@ -88,21 +123,47 @@ function toFault({ keyword, instancePath, params, message }: ErrorObject): Fault
         pointer: `${instancePath}/${escapeName(params.additionalProperty)}`,
         detail: "is not a member that is known here",
       };
-    case "enum":
-      return {
-        pointer: instancePath,
-        detail: `must be one of ${params.allowedValues.map(String).join(", ")}`,
-      };
-    case "const":
-      return { pointer: instancePath, detail: `must be ${JSON.stringify(params.allowedValue)}` };
     case "discriminator":
       return {
         pointer: `${instancePath}/${escapeName(params.tag)}`,
         detail: params.error === "tag" ? "must be a text" : "is none that is known here",
       };
     default:
-      return { pointer: instancePath, detail: message ?? "is not valid" };
+      return { pointer: instancePath, detail: describe(error, needed) };
   }
+}
+
+function describe(
+  { keyword, instancePath, params, message = "is not valid" }: ErrorObject,
+  needed: readonly ErrorObject[],
+): string {
+  switch (keyword) {
+    case "enum":
+      return `must be one of ${params.allowedValues.map(String).join(", ")}`;
+    case "const":
+      return `must be ${JSON.stringify(params.allowedValue)}`;
+    case "type":
+      return `must be ${[params.type].flat().map(nameOfType).join(" or ")}`;
+    case "minLength":
+      return params.limit === 1 ? "must not be empty" : message;
+    case "maxLength":
+      return `must have at most ${params.limit} characters`;
+    case "maxItems":
+      return `must have at most ${params.limit} items`;
+    case "pattern":
+      return params.pattern === NO_NUL ? "must not hold U+0000" : message;
+    case "anyOf": {
+      const here = needed.filter((error) => error.instancePath === instancePath);
+      const names = here.map((error) => String(error.params.missingProperty));
+      return names.length > 0 ? `needs ${names.join(" or ")}` : message;
+    }
+    default:
+      return message;
+  }
+}
+
+function nameOfType(type: unknown): string {
+  return TYPES[String(type)] ?? String(type);
 }
 
 function escapeName(name: string): string {
