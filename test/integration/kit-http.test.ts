@@ -122,6 +122,49 @@ test("answers 408 long before the deadline when a body brings fewer than 1,024 b
   expect(seen()).toMatch(/^HTTP\/1\.1 408 /);
 });
 
+test.each([
+  ["http://other.example:8065/hot?a=1", "/hot?a=1"],
+  ["HTTPS://other.example:8065", "/"],
+  ["http://other.example:8065?a=1", "/?a=1"],
+])("takes the target %s for %s, and its host for the request's", async (target, path) => {
+  const { server } = await open({
+    hot: (req, res) => {
+      sendJson(res, 200, { url: req.url, host: req.headers.host });
+      return true;
+    },
+  });
+  const { socket, seen } = dial(server);
+  socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  await eventually(() => seen().includes(`{"url":"${path}","host":"other.example:8065"}`));
+});
+
+test("closes connections beyond the bound of their client, and takes new ones when others end", async () => {
+  const keys: string[] = [];
+  const keyOf = (address: string) => {
+    keys.push(address);
+    return "client";
+  };
+  const { server } = await open({ perClient: { connectionsMax: 2, keyOf } });
+  const ask = (dialled: ReturnType<typeof dial>) => {
+    dialled.socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    return eventually(() => dialled.seen().includes("app"));
+  };
+  const first = dial(server);
+  const second = dial(server);
+  await Promise.all([ask(first), ask(second)]);
+  const third = dial(server);
+  await eventually(third.closed);
+  expect([first.closed(), second.closed(), third.seen()]).toEqual([false, false, ""]);
+  expect(keys).toHaveLength(3);
+  first.socket.destroy();
+  await eventually(async () => {
+    const next = dial(server);
+    next.socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    await eventually(() => next.closed() || next.seen().includes("app"));
+    return next.seen().includes("app");
+  });
+});
+
 test("takes room for a body as it arrives, not by the length that it declares", async () => {
   const taken: number[] = [];
   let whole: Buffer | undefined;

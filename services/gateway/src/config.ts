@@ -39,6 +39,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     HEADGATE_MATTERMOST_INCOMING_WEBHOOKS: flag(true),
     HEADGATE_MATTERMOST_USERNAME_OVERRIDE: flag(true),
     HEADGATE_MATTERMOST_ICON_OVERRIDE: flag(true),
+    /** Connections at once: of all clients, and of one client address (IPv6: its /64). Trusted proxies have no bound of their own. */
+    HEADGATE_CONNECTIONS_MAX: integer({ min: 16, max: 1_000_000, fallback: 20_000 }),
+    HEADGATE_CONNECTIONS_PER_SOURCE: integer({ min: 1, max: 1_000_000, fallback: 2_048 }),
+    /** Hook requests under way at once of one client address, behind trusted proxies the forwarded one. */
+    HEADGATE_REQUESTS_PER_SOURCE: integer({ min: 1, max: 1_000_000, fallback: 4_096 }),
     /** Events a minute of a hook without limits of its own, ten seconds of them at once; 0: none. An order above what one sender makes. */
     HEADGATE_HOOK_CEILING_PER_MINUTE: integer({ min: 0, max: 1_000_000_000, fallback: 60_000 }),
     /** Bytes of memory for request bodies: in all, of one hook (or account), and of one client address before its hook is known. */
@@ -60,6 +65,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     chatAddress: read.HEADGATE_CHAT_ADDRESS[0] ?? "",
     rateLimiterAddress: read.HEADGATE_RATE_LIMITER_ADDRESS[0] ?? "",
     trustedProxies: read.HEADGATE_TRUSTED_PROXIES,
+    connections: {
+      max: read.HEADGATE_CONNECTIONS_MAX,
+      perSourceMax: read.HEADGATE_CONNECTIONS_PER_SOURCE,
+    },
+    requestsPerSourceMax: read.HEADGATE_REQUESTS_PER_SOURCE,
     hookCeilingPerMinute: read.HEADGATE_HOOK_CEILING_PER_MINUTE,
     bodies: {
       totalBytesMax: read.HEADGATE_BODY_BYTES_TOTAL,

@@ -28,6 +28,8 @@ export type HotDeps = {
   load: Load;
   bodies: BodyRoom;
   ceiling: HookCeiling;
+  /** Requests under way at once of one client address. */
+  requestsPerSourceMax: number;
   /** Whether limits are set for a hook: then the default ceiling does not hold for it. */
   hasLimits: (hookId: string) => boolean;
   trustedProxies: BlockList;
@@ -45,6 +47,7 @@ type Mounted = {
 /** Makes the handler: true when it took the request. */
 export function createHot(deps: HotDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
   const record = createRequestRecorder(deps);
+  const underWay = createTally();
   const mounted: readonly Mounted[] = deps.dialects.flatMap((dialect) =>
     dialect.hooks(deps.gate).map((route) => ({
       route,
@@ -61,7 +64,7 @@ export function createHot(deps: HotDeps): (req: IncomingMessage, res: ServerResp
       const params = candidate.route.match(path);
       if (params === undefined) continue;
       const query = queryAt < 0 ? "" : url.slice(queryAt + 1);
-      void answer(deps, candidate, record, new Incoming(req, params, query, deps), res);
+      void answer(deps, underWay, candidate, record, new Incoming(req, params, query, deps), res);
       return true;
     }
     return false;
@@ -71,6 +74,7 @@ export function createHot(deps: HotDeps): (req: IncomingMessage, res: ServerResp
 /** Never rejects: whatever fails is rendered. */
 async function answer(
   deps: HotDeps,
+  underWay: Tally,
   { route, dialect, urlPath }: Mounted,
   record: RequestRecorder,
   request: Incoming,
@@ -82,8 +86,11 @@ async function answer(
   request.spanId = span?.context?.spanId;
   let reply: HookReply;
   let error: AppError | undefined;
+  underWay.enter(request.sourceKey);
   try {
-    if (deps.load.isFull()) throw overloaded();
+    if (deps.load.isFull() || underWay.of(request.sourceKey) > deps.requestsPerSourceMax) {
+      throw overloaded();
+    }
     reply = await (span ? withSpan(span, () => route.handle(request)) : route.handle(request));
   } catch (thrown) {
     error = AppError.from(thrown);
@@ -91,9 +98,26 @@ async function answer(
     reply = dialect.renderError(error, request.traceId);
   }
   request.finish();
+  underWay.leave(request.sourceKey);
   writeReply(request.req, res, reply, request.traceId);
   record(dialect.name, route.template, request, reply.status, error, performance.now() - startedMs);
   if (span) closeSpan(span, reply.status, error);
+}
+
+/** Counts what is under way by name; names with none are forgotten. */
+type Tally = { enter(name: string): void; leave(name: string): void; of(name: string): number };
+
+function createTally(): Tally {
+  const counts = new Map<string, number>();
+  return {
+    enter: (name) => void counts.set(name, (counts.get(name) ?? 0) + 1),
+    leave(name) {
+      const left = (counts.get(name) ?? 1) - 1;
+      if (left === 0) counts.delete(name);
+      else counts.set(name, left);
+    },
+    of: (name) => counts.get(name) ?? 0,
+  };
 }
 
 /** Waits until a refusal for load, or at the default ceiling, may be answered; what arrives of the body meanwhile is not kept. */
@@ -116,6 +140,8 @@ class Incoming implements HookRequest {
   spanId: string | undefined;
   readonly req: IncomingMessage;
   readonly #deps: HotDeps;
+  #source: string | undefined;
+  #sourceKey: string | undefined;
   #hookId: string | undefined;
   #body: HeldBody | undefined;
 
@@ -134,7 +160,14 @@ class Incoming implements HookRequest {
   }
 
   get source(): string {
-    return readSource(this.req, this.#deps.trustedProxies);
+    this.#source ??= readSource(this.req, this.#deps.trustedProxies);
+    return this.#source;
+  }
+
+  /** What the sender's budgets are kept under. */
+  get sourceKey(): string {
+    this.#sourceKey ??= sourceKey(this.source);
+    return this.#sourceKey;
   }
 
   assignTo(hookId: string): void {
@@ -145,7 +178,7 @@ class Incoming implements HookRequest {
   }
 
   readBody(bytesMax: number): Promise<Buffer> {
-    const room = this.#deps.bodies.open(sourceKey(this.source));
+    const room = this.#deps.bodies.open(this.sourceKey);
     if (this.#hookId !== undefined) room.assignTo(`hook:${this.#hookId}`);
     this.#body = room;
     return readBody(this.req, { bytesMax, timeoutMs: BODY_TIMEOUT_MS, room });

@@ -1,5 +1,6 @@
 /** The front door: the hot way first, then Express with the management APIs, then a 404 in our own words. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { BlockList } from "node:net";
 import { AppError } from "@headgate/kit/errors";
 import { type HttpServer, serveHttp } from "@headgate/kit/http";
 import type { Log } from "@headgate/kit/log";
@@ -8,6 +9,7 @@ import { observeApi } from "./api-spans.ts";
 import type { Dialect, Gate } from "./dialect.ts";
 import { renderError } from "./dialects/headgate/errors.ts";
 import { writeReply } from "./reply.ts";
+import { peerKey } from "./source.ts";
 import { createTraceId } from "./trace-ids.ts";
 
 /** Where the native API lives. */
@@ -22,6 +24,9 @@ export type HttpDeps = {
   api: Router | undefined;
   dialects: readonly Dialect[];
   gate: Gate;
+  /** Connections at once: of all clients, and of one client address. Trusted proxies are bounded by the first alone. */
+  connections: { readonly max: number; readonly perSourceMax: number };
+  trustedProxies: BlockList;
   log: Log;
 };
 
@@ -33,10 +38,23 @@ export function openFrontDoor({
   api,
   dialects,
   gate,
+  connections,
+  trustedProxies,
   log,
 }: HttpDeps): Promise<HttpServer> {
   const app = createApp({ api, dialects, gate, log });
-  return serveHttp({ host, port, hot, app: observeApi(app), log });
+  return serveHttp({
+    host,
+    port,
+    hot,
+    app: observeApi(app),
+    log,
+    connectionsMax: connections.max,
+    perClient: {
+      connectionsMax: connections.perSourceMax,
+      keyOf: (address) => peerKey(address, trustedProxies),
+    },
+  });
 }
 
 /** What is not a hook request. Body parsers sit on the routes of each API, not here. */

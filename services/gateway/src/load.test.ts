@@ -3,14 +3,9 @@ import { createLoad } from "./load.ts";
 
 const overloaded = expect.objectContaining({ reason: "overloaded" });
 
-/** A Kafka that acknowledges when it is asked to, in the order of the publishes. */
+/** A Kafka that acknowledges nothing. */
 function createKafka() {
-  const open: (() => void)[] = [];
-  return {
-    publish: () => new Promise<void>((resolve) => open.push(resolve)),
-    acknowledge: () => open.shift()?.(),
-    open,
-  };
+  return { publish: () => new Promise<void>(() => {}) };
 }
 
 test("a Kafka that stands still takes on few, whatever the rate was", async () => {
@@ -72,9 +67,6 @@ test("a quiet hook's request goes to Kafka before the backlog of a busy one", as
   void load.run("quiet", 1, publish("quiet"));
   for (let at = 0; at < 250; at++) void load.run("busy", 1, publish("busy"));
   void load.run("quiet", 1, publish("quiet"));
-  const before = started.length;
-  expect(before).toBeLessThan(250);
-  for (let at = 0; at < 20; at++) kafka.acknowledge();
-  await new Promise(setImmediate);
-  expect(started.slice(before)).toContain("quiet");
+  expect(started.length).toBeLessThan(150);
+  expect(started.at(-1)).toBe("quiet");
 });

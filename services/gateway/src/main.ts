@@ -109,6 +109,7 @@ await runService("gateway", async ({ log, env }) => {
     load,
     bodies,
     ceiling,
+    requestsPerSourceMax: config.requestsPerSourceMax,
     hasLimits: directory.hasLimits,
     trustedProxies,
     log,
@@ -165,7 +166,17 @@ await runService("gateway", async ({ log, env }) => {
     }),
   );
   const door = scope.use(
-    await openFrontDoor({ host, port: config.port, hot, api, dialects, gate, log }),
+    await openFrontDoor({
+      host,
+      port: config.port,
+      hot,
+      api,
+      dialects,
+      gate,
+      connections: config.connections,
+      trustedProxies,
+      log,
+    }),
   );
   health.started();
   log.info("service.started", { port: door.port, ops_port: health.port });

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
-import { networks, readSource, sourceKey } from "./source.ts";
+import { networks, peerKey, readSource, sourceKey } from "./source.ts";
 
 const trusted = networks().read("10.0.0.0/8, ::1");
 const from = (remoteAddress: string, forwarded?: string) =>
@@ -26,6 +26,12 @@ test.each(["10.0.0.0/33", "10.0.0/8", "proxy", "::1/129", "10.0.0.0/8/8"])(
     expect(() => networks().read(raw)).toThrow("must be networks");
   },
 );
+
+test("connections of a trusted proxy are not counted for one client", () => {
+  expect(peerKey("::ffff:192.0.2.1", trusted)).toBe("192.0.2.1");
+  expect(peerKey("2001:db8:1:2:3::4", trusted)).toBe("2001:db8:1:2:/64");
+  expect(peerKey("10.1.2.3", trusted)).toBeUndefined();
+});
 
 test("an IPv6 sender is known by its first 64 bits", () => {
   expect(sourceKey("192.0.2.1")).toBe("192.0.2.1");

@@ -38,6 +38,12 @@ export function sourceKey(address: string): string {
   return [...front, ...Array<string>(missing).fill("0")].slice(0, 4).concat("/64").join(":");
 }
 
+/** What the connections of a peer are counted under; undefined for a trusted proxy, which forwards for many senders. */
+export function peerKey(address: string, trusted: BlockList): string | undefined {
+  const peer = normalise(address);
+  return contains(trusted, peer) ? undefined : sourceKey(peer);
+}
+
 function normalise(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

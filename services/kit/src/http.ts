@@ -1,8 +1,9 @@
 /** The HTTP door: one bare node:http server, a hot handler asked first, Express (or any handler) for the rest. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { guardSockets, refuseHead } from "./http/guard.ts";
+import { boundClients, type ClientBound, guardSockets, refuseHead } from "./http/guard.ts";
 import { closeInTurn } from "./http/linger.ts";
 import { listen, stopServer } from "./http/listen.ts";
+import { useOriginForm } from "./http/target.ts";
 import type { Log } from "./log.ts";
 
 export { type BodyRoom, readBody } from "./http/body.ts";
@@ -22,6 +23,8 @@ const HEADERS_MS = 80_000;
 const FIRST_HEADERS_MS = 15_000;
 /** ms for a request to arrive whole; bodies on the hot way have a shorter limit of their own (`readBody`). */
 const REQUEST_MS = 90_000;
+/** Connections at once, of all clients; more are closed as they come. */
+const CONNECTIONS_MAX = 20_000;
 /** Bytes of request line and headers. */
 const HEADERS_BYTES_MAX = 16 * 1024;
 /** ms, while draining, in which kept connections still get an answer with `Connection: close` before idle ones are cut. */
@@ -46,6 +49,10 @@ export async function serveHttp(options: {
   drainGraceMs?: number;
   /** ms from connecting to the end of the first request's headers; 15 s. */
   firstHeadersMs?: number;
+  /** Connections at once, of all clients; 20,000. */
+  connectionsMax?: number;
+  /** Bounds the connections of each client; absent: only all together are bounded. */
+  perClient?: ClientBound;
 }): Promise<HttpServer> {
   const { hot, app, log } = options;
   let draining = false;
@@ -62,6 +69,7 @@ export async function serveHttp(options: {
       if (draining) res.setHeader("connection", "close");
       if (draining || !res.shouldKeepAlive) closeInTurn(req);
       if (refuseHead(req, res)) return;
+      useOriginForm(req);
       try {
         if (hot?.(req, res)) return;
         app(req, res);
@@ -76,7 +84,11 @@ export async function serveHttp(options: {
   Object.assign(server, { httpAllowHalfOpen: true });
   // Nobody needs to be told of an expectation that we do not know (RFC 9110, 10.1.1).
   server.on("checkExpectation", (req, res) => server.emit("request", req, res));
-  guardSockets(server, { firstHeadersMs: options.firstHeadersMs ?? FIRST_HEADERS_MS });
+  if (options.perClient) boundClients(server, options.perClient);
+  guardSockets(server, {
+    firstHeadersMs: options.firstHeadersMs ?? FIRST_HEADERS_MS,
+    connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,
+  });
   const port = await listen(server, options);
   return {
     port,

@@ -43,6 +43,8 @@ export type Faults = {
   admission: Partial<Admission>;
   /** Requests that any budget has room for; undefined: no bound. */
   room: number | undefined;
+  /** What publishing the events of a hook waits for. */
+  publishing: ((hookId: string) => Promise<void> | undefined) | undefined;
   /** New requests are refused for load. */
   isFull: boolean;
   /** Accepted events become readable at once. */
@@ -58,7 +60,11 @@ const AWAY = new AppError("unavailable", "away", "The service is away.", { retry
 /** Opens a door that serves these dialects, with one team, one channel and one owner. */
 export async function openTestDoor(
   dialects: readonly Dialect[],
-  options: { bodies?: Partial<BodyRoomBounds>; hookCeilingPerMinute?: number } = {},
+  options: {
+    bodies?: Partial<BodyRoomBounds>;
+    hookCeilingPerMinute?: number;
+    requestsPerSourceMax?: number;
+  } = {},
 ) {
   const faults: Faults = {
     log: undefined,
@@ -66,6 +72,7 @@ export async function openTestDoor(
     isLimiterAway: false,
     admission: {},
     room: undefined,
+    publishing: undefined,
     isFull: false,
     isChatThere: true,
   };
@@ -127,6 +134,7 @@ export async function openTestDoor(
     getMessages: async () => [],
     touchHook: () => {},
     async publishChat(events) {
+      await faults.publishing?.(events[0]?.origin?.hookId ?? "");
       if (faults.log !== undefined) throw faults.log;
       published.push(...events);
       if (faults.isChatThere) for (const event of events) posted.announce(messageOf(event));
@@ -139,6 +147,7 @@ export async function openTestDoor(
     load: { ...load, isFull: () => faults.isFull || isFull() },
     bodies,
     ceiling,
+    requestsPerSourceMax: options.requestsPerSourceMax ?? 4_096,
     hasLimits: directory.hasLimits,
     trustedProxies: new BlockList(),
     log,
@@ -151,6 +160,8 @@ export async function openTestDoor(
     api: undefined,
     dialects,
     gate,
+    connections: { max: 20_000, perSourceMax: 2_048 },
+    trustedProxies: new BlockList(),
     log,
   });
 

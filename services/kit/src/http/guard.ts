@@ -5,8 +5,6 @@ import type { Duplex } from "node:stream";
 
 /** ms between two looks for connections that are late. */
 const SWEEP_MS = 1000;
-/** Connections at once; more are closed as they come. */
-const CONNECTIONS_MAX = 20_000;
 /** Headers of one request. */
 const HEADERS_COUNT_MAX = 100;
 /** ms in which a refused sender may read why; what it still sends is thrown away, for a closed door would eat the answer. */
@@ -18,17 +16,47 @@ const REFUSALS: Record<string, [status: number, text: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout"],
 };
 
+/** How many connections one client may have open at once. */
+export type ClientBound = {
+  readonly connectionsMax: number;
+  /** What the connections of one client are counted under, given the peer's address; undefined: they are not counted. */
+  readonly keyOf: (address: string) => string | undefined;
+};
+
 /** A socket with the response that node:http is writing to it now. */
 type Talking = Duplex & { readonly _httpMessage?: ServerResponse | null };
+
+/** Closes connections beyond the bound of their client as they come, as `maxConnections` does for all together. */
+export function boundClients(server: Server, { connectionsMax, keyOf }: ClientBound): void {
+  const open = new Map<string, number>();
+  server.on("connection", (socket) => {
+    const key = keyOf(socket.remoteAddress ?? "");
+    if (key === undefined) return;
+    const count = open.get(key) ?? 0;
+    if (count >= connectionsMax) {
+      socket.destroy();
+      return;
+    }
+    open.set(key, count + 1);
+    socket.once("close", () => {
+      const left = (open.get(key) ?? 1) - 1;
+      if (left === 0) open.delete(key);
+      else open.set(key, left);
+    });
+  });
+}
 
 /**
  * Answers malformed requests, and those on new connections whose headers take longer than `firstHeadersMs` (408). Later
  * requests of a connection have the server's `headersTimeout`. Requests before the malformed one are answered first.
  */
-export function guardSockets(server: Server, options: { firstHeadersMs: number }): void {
+export function guardSockets(
+  server: Server,
+  options: { firstHeadersMs: number; connectionsMax: number },
+): void {
   const unproven = new Map<Duplex, number>(); // in order of connecting
   const refused = new WeakSet<Duplex>(); // the parser complains again with every further byte
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = options.connectionsMax;
   server.maxHeadersCount = HEADERS_COUNT_MAX + 1; // the rest is dropped, and one too many tells it
   server.on("connection", (socket) => {
     unproven.set(socket, Date.now());
