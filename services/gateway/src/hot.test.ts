@@ -1,6 +1,5 @@
 import { connect } from "node:net";
-import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "../../../test/support/eventually.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { sendRaw } from "./dialects/conformance.ts";
 import { headgate } from "./dialects/headgate/index.ts";
 import { openTestDoor, type TestDoor } from "./testing/front-door.ts";
@@ -9,6 +8,8 @@ const TOKEN = `hgi_${"a".repeat(43)}`;
 const QUIET = `hgi_${"b".repeat(43)}`;
 const UNKNOWN = `hgi_${"c".repeat(43)}`;
 
+const eventually = (check: () => boolean) =>
+  vi.waitFor(() => expect(check()).toBe(true), { timeout: 30_000 });
 const post = (door: TestDoor, token: string, body = '{"text":"a"}') =>
   sendRaw(door.port, { path: `/in/${token}`, headers: {}, body });
 
