@@ -16,8 +16,11 @@ export type Topic<Desc extends DescMessage> = {
   readonly eventType: string;
   /** Fixed at creation; growing a keyed topic would reorder its keys. */
   readonly partitions: number;
-  /** How long the broker keeps records, in ms; `compacted` keeps the last of each key for ever. */
-  readonly retention: { readonly ms: number } | "compacted";
+  /**
+   * How long the broker keeps records, in ms, and at most how many bytes of them in a partition (absent: any number).
+   * `compacted` keeps the last of each key for ever.
+   */
+  readonly retention: { readonly ms: number; readonly bytes?: number } | "compacted";
   /** Bytes of one record (key, value, headers) that is published, at most. */
   readonly recordBytesMax: number;
   /** The broker's `max.message.bytes`: bytes of one batch, and so of what one request publishes to one partition. */
@@ -34,6 +37,12 @@ const MIB = 1024 * KIB;
 export const EVENT_BYTES_MAX = 256 * KIB;
 
 const DAY_MS = 86_400_000;
+
+/**
+ * Bytes of announcements that a partition keeps: 3 GiB of all 12, and at 13,000 messages of 600 bytes a second still those of
+ * the last six minutes. A consumer group of announcements that may be away for longer needs more.
+ */
+const POSTED_PARTITION_BYTES = 256 * MIB;
 
 /** Partitions of topics that carry content: the most consumers of one group that can share the work. */
 const CONTENT_PARTITIONS = 12;
@@ -80,7 +89,8 @@ export const topics = {
     keyOf: (posted) => posted.message?.channelId ?? "",
     eventType: "headgate.chat.posted.v1",
     partitions: CONTENT_PARTITIONS,
-    retention: { ms: 7 * DAY_MS },
+    // Bounded: it only repeats what chat's tables keep. chat.requested is not: bytes would delete accepted events.
+    retention: { ms: 7 * DAY_MS, bytes: POSTED_PARTITION_BYTES },
     // More than any record that the broker ever took of chat.requested, those of 1 MiB from before EVENT_BYTES_MAX included.
     recordBytesMax: 2 * MIB,
     batchBytesMax: 4 * MIB,

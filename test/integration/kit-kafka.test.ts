@@ -441,6 +441,29 @@ describe("provisioning", () => {
     expect(failure?.message).toContain("has 3 partitions, not 5");
     expect(failure?.message).toContain("retention.ms=604800000, not 1000");
   });
+
+  test("a topic without a bound of bytes gets the declared one, and one with its own keeps it", async () => {
+    const { topic, brokers, log, lines } = await open();
+    const provision = (bytes: number) =>
+      provisionTopics({
+        brokers,
+        topics: [{ ...topic, retention: { ms: 604_800_000, bytes } }],
+        groups: {},
+        log,
+      });
+    const altered = () =>
+      lines
+        .filter(({ msg }) => msg === "log.topic_altered")
+        .map(({ setting, value }) => [setting, value]);
+    await provision(64 * 1024 * 1024);
+    const first = [
+      ["retention.bytes", String(64 * 1024 * 1024)],
+      ["segment.bytes", String(16 * 1024 * 1024)],
+    ];
+    expect(altered()).toEqual(first);
+    await provision(128 * 1024 * 1024);
+    expect(altered()).toEqual(first);
+  });
 });
 
 describe("when the broker is away", () => {

@@ -6,6 +6,7 @@ import { type Cluster, createCluster } from "./cluster.ts";
 import { deadLetterOf, deadLetterSizesOf } from "./dead-letter.ts";
 import { persist } from "./pause.ts";
 import { explainRefusal } from "./refusals.ts";
+import { listBounds, type TopicBound } from "./topic-bounds.ts";
 import type { KafkaAccess, TopicSettings } from "./types.ts";
 
 /** A topic with the settings it must have. */
@@ -13,8 +14,8 @@ type Wanted = {
   readonly name: string;
   readonly partitions: number;
   readonly config: Config;
-  /** `max.message.bytes`: a topic that takes smaller batches is altered, one that takes larger ones is left as it is. */
-  readonly batchBytesMax: number;
+  /** Altered where the broker's value does not suffice. */
+  readonly bounds: readonly TopicBound[];
 };
 type Config = Readonly<Record<string, string>>;
 
@@ -25,12 +26,11 @@ const RETRY = { firstMs: 50, mostMs: 1_000, timeoutMs: 30_000 };
 const TOPIC_EXISTS = 36;
 /** Resource type of topics in DescribeConfigs. */
 const TOPIC_RESOURCE = 2;
-const BATCH_BYTES_MAX = "max.message.bytes";
 
 /**
  * Creates what is missing of the topics, among them the dead-letter topics of the groups (one partition each), and
- * checks what is there. A topic that takes smaller batches than declared is altered to take them. A second run changes
- * nothing.
+ * checks what is there. A topic that takes smaller batches than declared is altered to take them, and one without a bound
+ * of bytes gets the declared one. A second run changes nothing.
  * @throws AppError failed_precondition `topics_differ` naming every partition count or setting that is not as declared;
  * and `log_refused` when a broker refuses the connection or the change; unavailable `log_unavailable` when the brokers do
  * not answer within 30 s
@@ -68,8 +68,8 @@ export async function provisionTopics(
       }
     });
     const faults = await persevere(async () => {
-      for (const { topic, value } of await raiseBatchBytes(cluster, wanted)) {
-        log.info("log.topic_altered", { topic, setting: BATCH_BYTES_MAX, value });
+      for (const { topic, name, value } of await adjustBounds(cluster, wanted)) {
+        log.info("log.topic_altered", { topic, setting: name, value });
       }
       return findFaults(cluster, wanted);
     });
@@ -95,7 +95,7 @@ export function listWanted(
   const own = topics.map(({ name, partitions, retention, batchBytesMax }) => ({
     name,
     partitions,
-    batchBytesMax,
+    bounds: listBounds({ batchBytesMax, retention }),
     config:
       retention === "compacted"
         ? { ...common, "cleanup.policy": "compact" }
@@ -105,7 +105,10 @@ export function listWanted(
     consumed.map((topic) => ({
       name: deadLetterOf(topic.name, group),
       partitions: 1,
-      batchBytesMax: deadLetterSizesOf(topic).batchBytesMax,
+      bounds: listBounds({
+        batchBytesMax: deadLetterSizesOf(topic).batchBytesMax,
+        retention: { ms: DEAD_LETTER_RETENTION_MS },
+      }),
       config: {
         ...common,
         "cleanup.policy": "delete",
@@ -126,14 +129,14 @@ async function createMissing(
   const { topicErrors } = await link.call(
     "CreateTopics",
     {
-      topics: missing.map(({ name, partitions, config, batchBytesMax }) => ({
+      topics: missing.map(({ name, partitions, config, bounds }) => ({
         topic: name,
         numPartitions: partitions,
         replicationFactor: replication,
-        configEntries: Object.entries({
-          ...config,
-          [BATCH_BYTES_MAX]: String(batchBytesMax),
-        }).map(([key, value]) => ({ name: key, value })),
+        configEntries: [
+          ...Object.entries(config).map(([key, value]) => ({ name: key, value })),
+          ...bounds.map((bound) => ({ name: bound.name, value: String(bound.value) })),
+        ],
       })),
       timeout: 5_000,
     },
@@ -149,30 +152,43 @@ async function createMissing(
   return topicErrors.filter(({ errorCode }) => errorCode === 0).map(({ topic }) => topic);
 }
 
-/** Alters the topics that take smaller batches than declared. @returns what was altered */
-async function raiseBatchBytes(cluster: Cluster, wanted: readonly Wanted[]) {
+/** Alters the topics whose bounds do not suffice, one setting at a time. @returns what was altered */
+async function adjustBounds(cluster: Cluster, wanted: readonly Wanted[]) {
   const configs = await readConfigs(cluster, wanted);
-  const raises = wanted.flatMap(({ name, batchBytesMax }) => {
-    const actual = Number(configs.get(name)?.get(BATCH_BYTES_MAX));
-    return actual < batchBytesMax
-      ? [{ topic: name, name: BATCH_BYTES_MAX, value: String(batchBytesMax) }]
-      : [];
-  });
-  if (raises.length === 0) return [];
-  const link = await cluster.controller();
-  const refused = (await link.send(createAlterConfigs(raises))).filter(({ code }) => code !== 0);
-  if (refused.length > 0) {
-    const said = refused.map(
-      ({ topic, code, message }) => `${topic}: ${message || `error ${code}`}`,
-    );
-    throw refusedBy(refused[0]?.code, `${BATCH_BYTES_MAX} could not be raised: ${said.join("; ")}`);
+  const changes = wanted.flatMap((topic) =>
+    listShort(topic, configs).map(({ name, value }) => ({
+      topic: topic.name,
+      name,
+      value: String(value),
+    })),
+  );
+  for (const setting of new Set(changes.map(({ name }) => name))) {
+    const link = await cluster.controller();
+    const same = changes.filter(({ name }) => name === setting);
+    const refused = (await link.send(createAlterConfigs(same))).filter(({ code }) => code !== 0);
+    if (refused.length > 0) {
+      const said = refused.map(
+        ({ topic, code, message }) => `${topic}: ${message || `error ${code}`}`,
+      );
+      throw refusedBy(refused[0]?.code, `${setting} could not be set: ${said.join("; ")}`);
+    }
   }
-  return raises;
+  return changes;
+}
+
+/** The bounds of a topic that the broker's values do not suffice for. */
+function listShort(
+  { name: topic, bounds }: Wanted,
+  configs: Awaited<ReturnType<typeof readConfigs>>,
+): TopicBound[] {
+  const actual = configs.get(topic);
+  return bounds.filter(({ name, suffices }) => !suffices(Number(actual?.get(name))));
 }
 
 async function findFaults(cluster: Cluster, wanted: readonly Wanted[]): Promise<string[]> {
   const configs = await readConfigs(cluster, wanted);
-  return wanted.flatMap(({ name, partitions, config, batchBytesMax }) => {
+  return wanted.flatMap((topic) => {
+    const { name, partitions, config } = topic;
     const faults: string[] = [];
     const count = cluster.countPartitions(name) ?? 0;
     if (count !== partitions) faults.push(`${name} has ${count} partitions, not ${partitions}`);
@@ -181,9 +197,8 @@ async function findFaults(cluster: Cluster, wanted: readonly Wanted[]): Promise<
       if (actual?.get(key) !== value)
         faults.push(`${name} has ${key}=${actual?.get(key)}, not ${value}`);
     }
-    if (Number(actual?.get(BATCH_BYTES_MAX)) < batchBytesMax) {
-      throw new Error(`${name} does not take batches of ${batchBytesMax} bytes yet`);
-    }
+    const [short] = listShort(topic, configs);
+    if (short) throw new Error(`${name} does not have ${short.name}=${short.value} yet`);
     return faults;
   });
 }
@@ -195,10 +210,10 @@ async function readConfigs(
 ): Promise<Map<string, Map<string, string | null>>> {
   const link = await cluster.anyLink();
   const { resources } = await link.call("DescribeConfigs", {
-    resources: wanted.map(({ name, config }) => ({
+    resources: wanted.map(({ name, config, bounds }) => ({
       type: TOPIC_RESOURCE,
       name,
-      configNames: [...Object.keys(config), BATCH_BYTES_MAX],
+      configNames: [...Object.keys(config), ...bounds.map((bound) => bound.name)],
     })),
   });
   return new Map(

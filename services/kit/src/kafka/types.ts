@@ -17,8 +17,12 @@ export type TopicSettings = TopicSizes & {
   readonly name: string;
   /** Fixed at creation; growing a keyed topic would reorder its keys. */
   readonly partitions: number;
-  /** How long the broker keeps records, in ms; `compacted` keeps the last of each key for ever. */
-  readonly retention: { readonly ms: number } | "compacted";
+  /**
+   * How long the broker keeps records, in ms, and at most how many bytes of them in a partition (absent: any number).
+   * Bytes delete what was not consumed yet too, so only topics that repeat what is kept elsewhere have such a bound.
+   * `compacted` keeps the last of each key for ever.
+   */
+  readonly retention: { readonly ms: number; readonly bytes?: number } | "compacted";
 };
 
 /** A declared topic: what its values are, how they are keyed, how the broker keeps them. */
