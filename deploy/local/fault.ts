@@ -1,6 +1,10 @@
 /** What keeps the local system from running, said in one line to the person at the terminal. */
 
+import { ConfigError, EXIT_CONFIG } from "@headgate/kit/env";
 import { codeOf } from "./files.ts";
+
+/** Exit codes of a start that a signal ended, as shells give them: 128 and the number of the signal. */
+export const EXIT_SIGNALLED: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 
 /** A foreseen reason to stop: `message` is the whole story, so it is printed without a stack. */
 export class LocalFault extends Error {
@@ -25,6 +29,10 @@ export function explain(thrown: unknown, write: (text: string) => void): number 
   if (thrown instanceof LocalFault) {
     write(`${thrown.message}\n`);
     return thrown.exitCode;
+  }
+  if (thrown instanceof ConfigError) {
+    write(`${thrown.message}\n`);
+    return EXIT_CONFIG;
   }
   const path = findRefusedPath(thrown);
   if (path) {

@@ -1,8 +1,7 @@
 /** `npm start`: the whole system in the foreground, until Ctrl-C or SIGTERM. */
-import { ConfigError, EXIT_CONFIG } from "@headgate/kit/env";
 import { stopSignal } from "@headgate/kit/lifecycle";
 import { readArguments } from "./arguments.ts";
-import { explain } from "./fault.ts";
+import { EXIT_SIGNALLED, explain } from "./fault.ts";
 import { readSettings } from "./settings.ts";
 import { startSystem } from "./system.ts";
 import { renderWelcome } from "./welcome.ts";
@@ -11,9 +10,6 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 const printError = (text: string) => process.stderr.write(text);
 /** The reader of our output may end; that is no reason to leave processes behind. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
-
-/** Exit codes of a start that a signal ended, as shells give them: 128 and the number of the signal. */
-const EXIT_SIGNALLED: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143 };
 
 const stopping = new AbortController();
 const stopped = Promise.race([stopSignal(), parentEnded()]).then((why) => {
@@ -41,15 +37,9 @@ try {
   if (stopping.signal.aborted) {
     print("stopped before it was ready");
     process.exitCode = EXIT_SIGNALLED[await stopped] ?? 1;
-  } else process.exitCode = refuse(error);
+  } else process.exitCode = explain(error, printError);
 }
 process.exit();
-
-function refuse(error: unknown): number {
-  if (!(error instanceof ConfigError)) return explain(error, printError);
-  printError(`${error.message}\n`);
-  return EXIT_CONFIG;
-}
 
 /** Resolves when the process that started us ends without a word: the channel to it closes. */
 function parentEnded(): Promise<string> {
