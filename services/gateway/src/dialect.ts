@@ -141,8 +141,6 @@ export type Gate = {
    * @throws AppError unavailable when the copy has no answer and the registry is away
    */
   authenticate: Authenticate;
-  /** The same for answers that count nothing: the hook as far as it is known here, without asking the registry. */
-  knownHook(dialect: string, credential: string | undefined): Hook | undefined;
   /**
    * Takes from all budgets or none, and claims the idempotency key. With no budgets and no claim it answers at once.
    * When the rate-limiter is away, budgets are let through and counted in metrics.

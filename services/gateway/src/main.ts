@@ -90,7 +90,6 @@ await runService("gateway", async ({ log, env }) => {
   const gate = createGate({
     directory,
     authenticate: createAuthenticate({ lookup, rateLimit: admissions }),
-    lookup,
     lookUpChannel: registry.lookUpChannel,
     admissions,
     load,

@@ -13,10 +13,9 @@ import type { Message } from "@headgate/proto/chat/v1/chat";
 import type { Event } from "@headgate/proto/event/v1/event";
 import type { Channel } from "@headgate/proto/registry/v1/registry";
 import type { Admissions } from "./admissions.ts";
-import type { Directory, Gate, Hook } from "./dialect.ts";
+import type { Directory, Gate } from "./dialect.ts";
 import type { HookCeiling } from "./hook-ceiling.ts";
 import type { Authenticate } from "./ingest/authenticate.ts";
-import type { HookLookup } from "./ingest/hook-lookup.ts";
 import { isTooLarge, tooLarge, toPublishError } from "./ingest/publish.ts";
 import type { Feed } from "./live/feed.ts";
 import type { Load } from "./load.ts";
@@ -32,7 +31,6 @@ export type PublishEvents = (
 export type GateDeps = {
   directory: Directory & { mergeChannel(channel: Channel): void };
   authenticate: Authenticate;
-  lookup: Pick<HookLookup, "known">;
   lookUpChannel: (teamId: string, name: string) => Promise<Channel | undefined>;
   admissions: Admissions;
   load: Load;
@@ -64,7 +62,6 @@ export function createGate(deps: GateDeps): Gate {
 
   return {
     authenticate: deps.authenticate,
-    knownHook,
     admit: admissions.admit,
     peek: admissions.peek,
     settle: admissions.settle,
@@ -89,11 +86,6 @@ export function createGate(deps: GateDeps): Gate {
       return found;
     },
   };
-
-  function knownHook(dialect: string, credential: string | undefined): Hook | undefined {
-    const known = credential === undefined ? "absent" : deps.lookup.known(dialect, credential);
-    return typeof known === "object" ? known : undefined;
-  }
 
   async function accept(events: readonly Event[]): Promise<void> {
     const first = events[0];

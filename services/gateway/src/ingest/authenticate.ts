@@ -48,7 +48,7 @@ const WINDOW_SECONDS = 60;
 const EXHAUSTED_MAX = 10_000;
 
 /** The budget of a client address for unknown credentials. */
-export function unknownBudget(dialect: string, { source }: Client): Budget {
+function unknownBudget(dialect: string, { source }: Client): Budget {
   const limit = PER_MINUTE[dialect] ?? PER_MINUTE_OTHERWISE;
   return {
     key: `source:${dialect}:${sourceKey(source)}`,

@@ -25,13 +25,9 @@ export function fakeAuthentication({
 }: {
   find: (dialect: string, credential: string) => Hook | undefined;
   ask?: (dialect: string, credential: string) => Promise<Hook | undefined>;
-} & Pick<Gate, "admit" | "peek">): Pick<Gate, "authenticate" | "knownHook"> {
+} & Pick<Gate, "admit" | "peek">): Gate["authenticate"] {
   const known = (dialect: string, credential: string) => find(dialect, credential) ?? "undecided";
-  return {
-    authenticate: createAuthenticate({ lookup: { known, ask }, rateLimit: { admit, peek } }),
-    knownHook: (dialect, credential) =>
-      credential === undefined ? undefined : find(dialect, credential),
-  };
+  return createAuthenticate({ lookup: { known, ask }, rateLimit: { admit, peek } });
 }
 
 /** What a test sends. */

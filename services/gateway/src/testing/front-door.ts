@@ -124,7 +124,6 @@ export async function openTestDoor(
   const gate = createGate({
     directory,
     authenticate: createAuthenticate({ lookup, rateLimit: admissions }),
-    lookup,
     lookUpChannel: async () => undefined,
     admissions,
     load,

@@ -108,7 +108,7 @@ export function openWorld(world: World = {}) {
   };
   const peek: Gate["peek"] = async () => [];
   const gate: Gate = {
-    ...fakeAuthentication({
+    authenticate: fakeAuthentication({
       find: (dialect, credential) =>
         dialect === "mattermost" && credential === HOOK_ID ? hook : undefined,
       admit,

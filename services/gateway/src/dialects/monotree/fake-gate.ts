@@ -34,6 +34,8 @@ export type World = {
   logAway?: boolean;
   /** The registry does not answer. */
   registryAway?: boolean;
+  /** The hook was made a moment ago. */
+  onlyRegistryKnows?: boolean;
 };
 
 /** What a test sends; by default a POST of `{"text":"x"}` as JSON to the hook. */
@@ -91,15 +93,16 @@ export function openWorld(world: World = {}) {
     throw new Error("the dialect has no use for this");
   };
   const asked: string[] = [];
+  const isCached = () => !world.registryAway && !world.onlyRegistryKnows;
   const peek: Gate["peek"] = async (budgets) => budgets.map((budget) => stateOf(budget));
   const gate: Gate = {
-    ...fakeAuthentication({
+    authenticate: fakeAuthentication({
       find: (dialect, credential) =>
-        dialect === "monotree" && credential === TOKEN && !world.registryAway ? hook : undefined,
+        dialect === "monotree" && credential === TOKEN && isCached() ? hook : undefined,
       ask: async (_dialect, credential) => {
         asked.push(credential);
         if (world.registryAway) throw away;
-        return undefined;
+        return world.onlyRegistryKnows && credential === TOKEN ? hook : undefined;
       },
       admit,
       peek,

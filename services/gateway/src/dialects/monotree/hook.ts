@@ -20,7 +20,7 @@ const TOKEN = /^[A-Za-z0-9_-]{20,128}$/;
 const ACTION_RETRY_MS = 3_600_000;
 
 /** The token of a request; undefined when it has not the form of one. */
-export function readToken(request: Pick<HookRequest, "params">): string | undefined {
+function readToken(request: Pick<HookRequest, "params">): string | undefined {
   const token = request.params.token ?? "";
   return TOKEN.test(token) ? token : undefined;
 }
@@ -39,7 +39,7 @@ export async function findHook(gate: Gate, request: HookRequest): Promise<Authen
  * Whether a request came to a host that the hook's team is served at: not that of another team, and, where the team has a host
  * of its own, that or the one in the URL that the hook's creation returned.
  */
-export function isOwnHost(gate: Gate, { team }: Hook, request: HookRequest): boolean {
+function isOwnHost(gate: Gate, { team }: Hook, request: HookRequest): boolean {
   const host = readHost(request.headers.host);
   if (host === team.host) return true;
   if (gate.directory.teamByHost(host) !== undefined) return false;

@@ -67,6 +67,15 @@ describe("endpoint", () => {
     expect(accepted).toEqual([]);
   });
 
+  test("a wrong method and a body that is too large show the budget of a hook that only the registry knows yet", async () => {
+    const { send } = openWorld({ onlyRegistryKnows: true });
+    for (const delivery of [{ method: "GET" }, { headers: { "content-length": "262145" } }]) {
+      const { headers } = await send(delivery);
+      expect(headers).toMatchObject({ "X-RateLimit-Remaining": "60" });
+    }
+    expect((await send()).headers).toMatchObject({ "X-RateLimit-Remaining": "59" });
+  });
+
   test("MT-5 an unknown token is 404, like an impossible one", async () => {
     const { send } = openWorld();
     const tokens = [

@@ -3,12 +3,11 @@
  * then is anything published. The token is looked up first all the same, so that the body of an unknown one is never read.
  */
 import { AppError } from "@headgate/kit/errors";
-import type { Budget, Gate, HookReply, HookRequest, HookRoute } from "../../dialect.ts";
-import { unknownBudget } from "../../ingest/authenticate.ts";
+import type { Gate, HookReply, HookRequest, HookRoute } from "../../dialect.ts";
 import { type Done, type Keyed, keyRequest, once } from "../../ingest/idempotency.ts";
 import { budgetHeaders, budgetOf } from "./budget.ts";
 import { Refusal, refuse, refuseMethod, toRefusal } from "./errors.ts";
-import { checkHook, findHook, isOwnHost, readToken, type Sender } from "./hook.ts";
+import { checkHook, findHook, type Sender } from "./hook.ts";
 import { packAccepted, readKey, unpackAccepted } from "./idempotency.ts";
 import { acceptedOf, renderAccepted, toEvent } from "./map.ts";
 import { isPlainJson } from "./media-type.ts";
@@ -94,17 +93,16 @@ export function createRoutes(gate: Gate): readonly HookRoute[] {
     }
   }
 
-  /** A refusal that takes nothing from a budget but shows it, as far as it is known without asking the registry. */
+  /** A refusal that takes nothing from the hook's budget but shows it; without, when the hook cannot be told now. */
   async function uncounted(request: HookRequest, refusal: Refusal): Promise<Refusal> {
-    const budget = knownBudget(request);
-    const states = await gate.peek([budget]);
-    return withHeaders(refusal, budgetHeaders(budget, states, gate.now()));
-  }
-
-  function knownBudget(request: HookRequest): Budget {
-    const hook = gate.knownHook("monotree", readToken(request));
-    if (hook && isOwnHost(gate, hook, request)) return budgetOf(hook);
-    return unknownBudget("monotree", request);
+    try {
+      const found = await findHook(gate, request);
+      const budget = found.hook ? budgetOf(found.hook) : found.budget;
+      const states = found.hook ? await gate.peek([budget]) : found.admission.budgets;
+      return withHeaders(refusal, budgetHeaders(budget, states, gate.now()));
+    } catch {
+      return refusal;
+    }
   }
 }
 

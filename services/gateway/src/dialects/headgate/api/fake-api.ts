@@ -99,7 +99,6 @@ export async function openApi(managed: Managed = {}, settings: Partial<StreamSet
 
   const gate: Gate = {
     authenticate: () => Promise.reject(new Error("the API has no use for this")),
-    knownHook: () => undefined,
     async admit(budgets, claim) {
       world.budgets.push(...budgets.map(({ key }) => key));
       const base = { decision: "admitted" as const, budgets: [], retryAfterMs: 0, answer: EMPTY };
