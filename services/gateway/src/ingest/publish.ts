@@ -1,7 +1,12 @@
 /** What is checked of events before they are published, and what is said of them when it failed. */
 import { toBinary } from "@bufbuild/protobuf";
 import { AppError } from "@headgate/kit/errors";
-import { type Event, EventSchema } from "@headgate/proto/event/v1/event";
+import {
+  type Attachment,
+  type Event,
+  EventSchema,
+  type Field,
+} from "@headgate/proto/event/v1/event";
 import { EVENT_BYTES_MAX } from "@headgate/proto/topics";
 
 /** Bytes that a message of the wire takes besides its texts, at most: tags, lengths, ids, times. */
@@ -51,25 +56,50 @@ export function tooLarge(): AppError {
 function boundBytes({ action, author }: Event): number {
   if (action.case !== "chatMessage") return Number.POSITIVE_INFINITY;
   const { content, fold, kind } = action.value;
-  let units = kind.length + (fold?.key.length ?? 0) + (author ? countUnits(author) : 0);
+  let units = kind.length;
   let messages = 4;
+  if (fold) units += fold.key.length;
+  if (author) units += author.name.length + author.iconUrl.length + author.iconEmoji.length;
   if (content) {
-    units += countUnits(content);
-    for (const field of content.fields) units += countUnits(field);
-    for (const media of content.media) units += countUnits(media);
+    units += content.text.length + content.title.length;
+    units += content.link.length + content.propsJson.length;
+    units += unitsOfFields(content.fields);
+    messages += content.fields.length + content.attachments.length;
     for (const attachment of content.attachments) {
-      units += countUnits(attachment);
-      for (const field of attachment.fields) units += countUnits(field);
+      units += unitsOf(attachment) + unitsOfFields(attachment.fields);
       messages += attachment.fields.length;
     }
-    messages += content.fields.length + content.media.length + content.attachments.length;
+    // No dialect makes media yet.
+    if (content.media.length > 0) return Number.POSITIVE_INFINITY;
   }
   return units * UNIT_BYTES + messages * MESSAGE_BYTES;
 }
 
-/** UTF-16 code units of the texts of a message, those of the messages within it left out. */
-function countUnits(message: object): number {
+function unitsOf(attachment: Attachment): number {
+  const { fallback, color, pretext, authorName, authorLink, authorIcon, title } = attachment;
+  const { titleLink, text, imageUrl, thumbUrl, footer, footerIcon, tsJson, actionsJson } =
+    attachment;
+  return (
+    fallback.length +
+    color.length +
+    pretext.length +
+    authorName.length +
+    authorLink.length +
+    authorIcon.length +
+    title.length +
+    titleLink.length +
+    text.length +
+    imageUrl.length +
+    thumbUrl.length +
+    footer.length +
+    footerIcon.length +
+    tsJson.length +
+    actionsJson.length
+  );
+}
+
+function unitsOfFields(fields: readonly Field[]): number {
   let units = 0;
-  for (const value of Object.values(message)) if (typeof value === "string") units += value.length;
+  for (const { name, value } of fields) units += name.length + value.length;
   return units;
 }
