@@ -61,13 +61,13 @@ export async function openRooms({ url, admin }: System): Promise<Record<DialectN
 export async function readMessages({ url, admin }: System, room: Room): Promise<Message[]> {
   const messages: Message[] = [];
   for (const id of room.channelIds) {
-    for (let after = "0"; ; ) {
+    for (let after = 0; ; ) {
       const path = `${API}/channels/${id}/messages?limit=${PAGE}&after=${after}`;
       const answer = await fetch(url + path, {
         headers: { authorization: `Bearer ${admin.token}` },
       });
       if (answer.status !== 200) throw new Error(`${path}: ${await answer.text()}`);
-      const page = (await answer.json()) as { data: Message[]; next: string }; // a 200 of a list
+      const page = (await answer.json()) as { data: Message[]; next: number }; // a 200 of a list
       messages.push(...page.data);
       if (page.data.length === 0) break;
       after = page.next;

@@ -123,12 +123,17 @@ export function createChannelRules(deps: Pick<Deps, "store" | "now" | "createId"
   }
 
   /** Archived ones too: they say so. */
-  async function listChannels({ actor, page, teamId }: ListChannelsRequest) {
+  async function listChannels({ actor, page, teamId, name }: ListChannelsRequest) {
     const viewer = await knowActor(store, actor);
     const window = readPage(page);
     if (teamId !== "") await seeTeam(store, viewer, teamId);
     const viewerId = viewer.isSystemAdmin ? undefined : viewer.id;
-    const channels = await store.listChannels({ window, teamId: teamId || undefined, viewerId });
+    const channels = await store.listChannels({
+      window,
+      teamId: teamId || undefined,
+      viewerId,
+      name: name || undefined,
+    });
     return { channels };
   }
 

@@ -64,7 +64,7 @@ export type Reader = {
   findCreator(kind: Kind, id: string): Promise<string | undefined>;
 
   /** All, or those that a member is in. */
-  listTeams(filter: { window: Window; memberId?: string }): Promise<Team[]>;
+  listTeams(filter: { window: Window; memberId?: string; name?: string }): Promise<Team[]>;
   listTeamMembers(filter: { window: Window; teamId: string }): Promise<TeamMember[]>;
   /** `viewerId`: only who that user may see: who shares a team, the user's own bots, the user. */
   listUsers(filter: {
@@ -72,10 +72,16 @@ export type Reader = {
     teamId?: string;
     isBot?: boolean;
     viewerId?: string;
+    name?: string;
   }): Promise<User[]>;
   listTokens(filter: { window: Window; userId: string }): Promise<Token[]>;
   /** `viewerId`: only what that user may read, by mayReadChannel. */
-  listChannels(filter: { window: Window; teamId?: string; viewerId?: string }): Promise<Channel[]>;
+  listChannels(filter: {
+    window: Window;
+    teamId?: string;
+    viewerId?: string;
+    name?: string;
+  }): Promise<Channel[]>;
   listChannelMembers(filter: { window: Window; channelId: string }): Promise<ChannelMember[]>;
   /** `viewerId`: only what that user may manage, by mayManageHook. */
   listHooks(filter: {
@@ -84,6 +90,7 @@ export type Reader = {
     dialect?: string;
     targetId?: string;
     viewerId?: string;
+    name?: string;
   }): Promise<IncomingHook[]>;
 };
 

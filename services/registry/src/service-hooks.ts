@@ -138,6 +138,7 @@ export function createHookRules(
       teamId: request.teamId || undefined,
       dialect: request.dialect || undefined,
       targetId: request.targetId || undefined,
+      name: request.name || undefined,
       viewerId: viewer.isSystemAdmin ? undefined : viewer.id,
     });
     return { hooks };

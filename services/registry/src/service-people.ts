@@ -128,7 +128,7 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
     return { user: withoutPrivate(viewer, user) };
   }
 
-  async function listUsers({ actor, page, teamId, isBot }: ListUsersRequest) {
+  async function listUsers({ actor, page, teamId, isBot, name }: ListUsersRequest) {
     const viewer = await knowActor(store, actor);
     const window = readPage(page);
     if (teamId !== "") await seeTeam(store, viewer, teamId);
@@ -136,6 +136,7 @@ export function createPeopleRules(deps: Omit<Deps, "throttle" | "sealer">) {
       window,
       teamId: teamId || undefined,
       isBot,
+      name: name || undefined,
       viewerId: viewer.isSystemAdmin ? undefined : viewer.id,
     });
     return { users: users.map((user) => withoutPrivate(viewer, user)) };

@@ -111,11 +111,11 @@ export function createTeamRules(deps: Pick<Deps, "store" | "now" | "createId">) 
     return { team: (await seeTeam(store, viewer, id)).team };
   }
 
-  async function listTeams({ actor, page }: ListTeamsRequest) {
+  async function listTeams({ actor, page, name }: ListTeamsRequest) {
     const viewer = await knowActor(store, actor);
     const window = readPage(page);
     const memberId = viewer.isSystemAdmin ? undefined : viewer.id;
-    return { teams: await store.listTeams({ window, memberId }) };
+    return { teams: await store.listTeams({ window, memberId, name: name || undefined }) };
   }
 
   async function updateTeam(request: UpdateTeamRequest) {

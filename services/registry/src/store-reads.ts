@@ -155,11 +155,11 @@ export function createReader(db: Db): Reader {
       return (await oneById<{ creator_id: string }>(db, text, id))?.creator_id;
     },
 
-    async listTeams({ window, memberId }) {
-      const parameters: unknown[] = [memberId ?? null];
+    async listTeams({ window, memberId, name }) {
+      const parameters: unknown[] = [memberId ?? null, name ?? null];
       const { condition, end } = windowOf(window, "t.position", parameters);
       const text = `select ${TEAM} from registry.teams t
-        where ${condition} and ($1::uuid is null or exists (
+        where ${condition} and ($2::text is null or t.name = $2) and ($1::uuid is null or exists (
           select from registry.team_members m where m.team_id = t.id and m.user_id = $1))
         ${end}`;
       return (await db.query<TeamRow>(text, parameters)).map(toTeam);
@@ -171,11 +171,12 @@ export function createReader(db: Db): Reader {
         where team_id = $1 and ${condition} ${end}`;
       return (await db.query<TeamMemberRow>(text, parameters)).map(toTeamMember);
     },
-    async listUsers({ window, teamId, isBot, viewerId }) {
-      const parameters: unknown[] = [teamId ?? null, isBot ?? null, viewerId ?? null];
+    async listUsers({ window, teamId, isBot, viewerId, name }) {
+      const parameters: unknown[] = [teamId ?? null, isBot ?? null, viewerId ?? null, name ?? null];
       const { condition, end } = windowOf(window, "u.position", parameters);
       const text = `select ${USER} from registry.users u
         where ${condition} and ($2::boolean is null or is_bot = $2)
+          and ($4::text is null or u.name = $4)
           and ($1::uuid is null or exists (
             select from registry.team_members m where m.user_id = u.id and m.team_id = $1))
           and ($3::uuid is null or u.id = $3 or u.owner_id = $3 or exists (
@@ -191,11 +192,12 @@ export function createReader(db: Db): Reader {
       const text = `select ${TOKEN} from registry.tokens k where user_id = $1 and ${condition} ${end}`;
       return (await db.query<TokenRow>(text, parameters)).map(toToken);
     },
-    async listChannels({ window, teamId, viewerId }) {
-      const parameters: unknown[] = [teamId ?? null, viewerId ?? null];
+    async listChannels({ window, teamId, viewerId, name }) {
+      const parameters: unknown[] = [teamId ?? null, viewerId ?? null, name ?? null];
       const { condition, end } = windowOf(window, "c.position", parameters);
       const text = `select ${CHANNEL} from registry.channels c
         where ${condition} and ($1::uuid is null or c.team_id = $1)
+          and ($3::text is null or c.name = $3)
           and ($2::uuid is null or exists (
             select from registry.team_members v
             where v.team_id = c.team_id and v.user_id = $2 and (
@@ -211,17 +213,18 @@ export function createReader(db: Db): Reader {
         where channel_id = $1 and ${condition} ${end}`;
       return (await db.query<ChannelMemberRow>(text, parameters)).map(toChannelMember);
     },
-    async listHooks({ window, teamId, dialect, targetId, viewerId }) {
+    async listHooks({ window, teamId, dialect, targetId, viewerId, name }) {
       const parameters: unknown[] = [
         teamId ?? null,
         dialect ?? null,
         targetId ?? null,
         viewerId ?? null,
+        name ?? null,
       ];
       const { condition, end } = windowOf(window, "h.position", parameters);
       const text = `select ${HOOK} from registry.incoming_hooks h
         where ${condition} and ($1::uuid is null or h.team_id = $1) and ($2::text is null or h.dialect = $2)
-          and ($3::uuid is null or h.target_id = $3)
+          and ($3::uuid is null or h.target_id = $3) and ($5::text is null or h.name = $5)
           and ($4::uuid is null or exists (
             select from registry.team_members v
             where v.team_id = h.team_id and v.user_id = $4 and (

@@ -48,6 +48,25 @@ export function hooksSuite(open: () => Promise<World>): void {
       expect([failure.code, failure.reason]).toEqual(["not_found", "hook_unknown"]);
     });
 
+    test("are found by their name, as teams, channels and people are, by those who may see them", async () => {
+      const { manage, make, member, outsider, open: channel, teamId } = await openHooks();
+      const { hook } = await make(member);
+      await make(member, { name: "other" });
+      const actor = by(member);
+      const { team } = await manage.getTeam({ actor, id: teamId });
+      const found = async (actor: ReturnType<typeof by>, ending = "") => [
+        (await manage.listTeams({ actor, name: known(team).name + ending })).teams,
+        (await manage.listChannels({ actor, name: channel.name + ending })).channels,
+        (await manage.listUsers({ actor, name: member.name + ending })).users,
+        (await manage.listIncomingHooks({ actor, name: `Disk Alerts!${ending}` })).hooks,
+      ];
+      const idsOf = (lists: readonly { id: string }[][]) =>
+        lists.map((list) => list.map(({ id }) => id));
+      expect(idsOf(await found(actor))).toEqual([[teamId], [channel.id], [member.id], [hook?.id]]);
+      expect(idsOf(await found(actor, "x"))).toEqual([[], [], [], []]);
+      expect(idsOf(await found(by(outsider)))).toEqual([[], [], [], []]);
+    });
+
     test("write by a bot named after them, in Mattermost by their owner", async () => {
       const { ask, make, member, teamId, manage } = await openHooks();
       const ours = await ask.resolveHook(digest((await make(member)).credential));

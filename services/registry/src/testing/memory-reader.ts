@@ -42,12 +42,16 @@ export function createMemoryReader(read: () => Tables, now: () => Date): Reader 
       find(read().tokens, ({ id }) => isEqual(read().digests.get(id), digest)),
     findCreator: async (_kind, id) => read().creators.get(id),
 
-    listTeams: async ({ window, memberId }) =>
-      page(read().teams, window, ({ id }) => memberId === undefined || isIn(id, memberId)),
+    listTeams: async ({ window, memberId, name: wanted }) =>
+      page(read().teams, window, ({ id, name }) => {
+        if (wanted !== undefined && name !== wanted) return false;
+        return memberId === undefined || isIn(id, memberId);
+      }),
     listTeamMembers: async ({ window, teamId }) =>
       page(read().teamMembers, window, (member) => member.teamId === teamId),
-    listUsers: async ({ window, teamId, isBot, viewerId }) =>
+    listUsers: async ({ window, teamId, isBot, viewerId, name }) =>
       page(read().users, window, (user) => {
+        if (name !== undefined && user.name !== name) return false;
         if (teamId !== undefined && !isIn(teamId, user.id)) return false;
         if (isBot !== undefined && user.isBot !== isBot) return false;
         if (viewerId === undefined || user.id === viewerId || user.ownerId === viewerId)
@@ -56,8 +60,9 @@ export function createMemoryReader(read: () => Tables, now: () => Date): Reader 
       }),
     listTokens: async ({ window, userId }) =>
       page(read().tokens, window, (token) => token.userId === userId),
-    listChannels: async ({ window, teamId, viewerId }) =>
+    listChannels: async ({ window, teamId, viewerId, name }) =>
       page(read().channels, window, (channel) => {
+        if (name !== undefined && channel.name !== name) return false;
         if (teamId !== undefined && channel.teamId !== teamId) return false;
         if (viewerId === undefined) return true;
         const role = roleOf(channel.teamId, viewerId);
@@ -68,8 +73,9 @@ export function createMemoryReader(read: () => Tables, now: () => Date): Reader 
       }),
     listChannelMembers: async ({ window, channelId }) =>
       page(read().channelMembers, window, (member) => member.channelId === channelId),
-    listHooks: async ({ window, teamId, dialect, targetId, viewerId }) =>
+    listHooks: async ({ window, teamId, dialect, targetId, viewerId, name }) =>
       page(read().hooks, window, (hook) => {
+        if (name !== undefined && hook.name !== name) return false;
         if (teamId !== undefined && hook.teamId !== teamId) return false;
         if (dialect !== undefined && hook.dialect !== dialect) return false;
         if (targetId !== undefined && hook.targetId !== targetId) return false;

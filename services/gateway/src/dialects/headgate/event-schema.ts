@@ -1,5 +1,6 @@
 /** What the native hook takes, as one schema: bodies are checked by it, and the OpenAPI document shows it. */
 import { type Static, Type } from "typebox";
+import { named } from "./api/named.ts";
 
 /** Names of severities, as senders write them. */
 const SEVERITIES = ["critical", "error", "warning", "info", "ok"] as const;
@@ -25,12 +26,16 @@ function oneOf<const Names extends readonly string[]>(names: Names) {
 /** What a link may be: a host of any kind, and what URLs may hold behind it; nothing that would need mending. */
 const LINK_PATTERN = "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s\\u0000/?#\\\\]+([/?#][^\\s\\u0000]*)?$";
 
-const FieldSchema = Type.Object(
-  { name: text(KEY_MAX), value: text(TEXT_MAX), short: Type.Optional(Type.Boolean()) },
-  { additionalProperties: false },
+const FieldSchema = named(
+  "EventField",
+  Type.Object(
+    { name: text(KEY_MAX), value: text(TEXT_MAX), short: Type.Optional(Type.Boolean()) },
+    { additionalProperties: false },
+  ),
 );
 
-const Members = Type.Object(
+/** What an event may hold. */
+export const EventMembers = Type.Object(
   {
     text: Type.Optional(text(TEXT_MAX)),
     title: Type.Optional(text(TEXT_MAX)),
@@ -40,6 +45,7 @@ const Members = Type.Object(
     media: Type.Optional(
       Type.Unsafe<readonly []>({
         type: "array",
+        items: {},
         maxItems: 0,
         description: "Not available on this server: empty, or absent.",
       }),
@@ -65,13 +71,16 @@ const Members = Type.Object(
   { additionalProperties: false },
 );
 
+/** Members of which one must be there. */
+export const EVENT_NEEDS_ONE_OF = ["text", "title"] as const;
+
 /** An event, found good. */
-export type EventBody = Static<typeof Members>;
+export type EventBody = Static<typeof EventMembers>;
 /** Names of severities. */
 export type SeverityName = (typeof SEVERITIES)[number];
 
 /** One event: a text or a title, or both. */
 export const EventSchema = Type.Unsafe<EventBody>({
-  ...Members,
-  anyOf: [Type.Object({ text: Type.Unknown() }), Type.Object({ title: Type.Unknown() })],
+  ...EventMembers,
+  anyOf: EVENT_NEEDS_ONE_OF.map((name) => Type.Object({ [name]: Type.Unknown() })),
 });

@@ -6,6 +6,7 @@ import type { Gate, Hook, HookReply, HookRequest } from "../../dialect.ts";
 import { keyRequest, once } from "../../ingest/idempotency.ts";
 import { hookBudgets } from "../../ingest/rate-limit.ts";
 import { findUsableHook, limited, rateLimitHeaders } from "./admission.ts";
+import { API_BASE, locationOf } from "./api/created.ts";
 import { renderError } from "./errors.ts";
 import { createStamp, toEvent } from "./map.ts";
 import { renderMessage } from "./message.ts";
@@ -50,7 +51,7 @@ export async function acceptOne(gate: Gate, request: HookRequest): Promise<HookR
       reply: await post(gate, hook, request, body, id, waits, headers),
       kept: KEPT,
     }),
-    replay: async () => renderAccepted(id, headers, waits ? await find(gate, id) : undefined),
+    replay: async () => renderAccepted(gate, id, headers, waits ? await find(gate, id) : undefined),
   });
 }
 
@@ -68,15 +69,20 @@ async function post(
   await gate.accept([toEvent(event, id, stamp)]);
   gate.touchHook(hook.record.id);
   const messages = waits ? await gate.awaitReadable([id], READABLE_MS) : undefined;
-  return renderAccepted(id, headers, messages?.[0]);
+  return renderAccepted(gate, id, headers, messages?.[0]);
 }
 
 /** 201 with the message where it can be read, else 202. */
-function renderAccepted(id: string, headers: Headers, message: Message | undefined): HookReply {
+function renderAccepted(
+  gate: Gate,
+  id: string,
+  headers: Headers,
+  message: Message | undefined,
+): HookReply {
   if (!message) return { status: 202, headers, body: `{"id":"${id}","status":"accepted"}` };
   return {
     status: 201,
-    headers: { ...headers, Location: `/api/headgate/v1/messages/${id}` },
+    headers: { ...headers, Location: locationOf(gate.publicUrl, `${API_BASE}/messages/${id}`) },
     body: stringifyJson(renderMessage(message)),
   };
 }

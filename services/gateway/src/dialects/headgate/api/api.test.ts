@@ -245,16 +245,16 @@ describe("lists", () => {
 
   test("backward: next is there while pages are full, and ends", async () => {
     await using api = await openApi({ listTeams: () => ({ teams: [9n, 7n].map(team) }) });
-    expect((await api.send("/teams?limit=2")).json.next).toBe("7");
-    expect((await api.send("/teams?limit=2&before=12")).json.next).toBe("7");
+    expect((await api.send("/teams?limit=2")).json.next).toBe(7);
+    expect((await api.send("/teams?limit=2&before=12")).json.next).toBe(7);
     const last = await api.send("/teams?limit=3");
     expect([last.json.data.length, last.json.next]).toEqual([2, null]);
   });
 
   test("forward: next is always there, so that a poller can come back", async () => {
     await using api = await openApi({ listTeams: () => ({ teams: [] }) });
-    expect((await api.send("/teams?after=0")).json).toEqual({ data: [], next: "0" });
-    expect((await api.send("/teams?after=12")).json.next).toBe("12");
+    expect((await api.send("/teams?after=0")).json).toEqual({ data: [], next: 0 });
+    expect((await api.send("/teams?after=12")).json.next).toBe(12);
     expect(api.asked.map(({ request }) => (request as { page: object }).page)).toEqual([
       { limit: 50, bound: { case: "after", value: 0n } },
       { limit: 50, bound: { case: "after", value: 12n } },
@@ -265,12 +265,12 @@ describe("lists", () => {
     await using api = await openApi();
     const path = `/channels/${api.channel.id}/messages`;
     api.world.messages = [messageOf({ position: 9n }), messageOf({ position: 7n })];
-    expect((await api.send(path)).json.next).toBe("7");
+    expect((await api.send(path)).json.next).toBe(7);
     api.world.messages = [messageOf({ position: 1n })];
     expect((await api.send(`${path}?before=7`)).json.next).toBeNull();
     api.world.messages = [];
     expect((await api.send(`${path}?before=3`)).json.next).toBeNull();
-    expect((await api.send(`${path}?after=12`)).json).toEqual({ data: [], next: "12" });
+    expect((await api.send(`${path}?after=12`)).json).toEqual({ data: [], next: 12 });
   });
 });
 
@@ -463,4 +463,12 @@ test("a token is in no log line", async () => {
   await using api = await openApi();
   await api.send("/users");
   expect(api.lines.join()).not.toContain(TOKEN);
+});
+
+test("what was made is found at its Location, below the path of the public URL", async () => {
+  const channel = { id: createId(), teamId: createId(), name: "x" };
+  const managed = { createChannel: () => ({ channel }) };
+  await using api = await openApi(managed, {}, "https://example.org/hooks");
+  const { headers } = await api.send("/channels", { body: { team_id: createId(), name: "x" } });
+  expect(headers.get("location")).toBe(`/hooks/api/headgate/v1/channels/${channel.id}`);
 });

@@ -4,7 +4,7 @@ import { created, createdSpec } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, DisplayName, IconLink, Id, pageOf } from "./forms.ts";
 import { need } from "./need.ts";
-import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
+import { isShort, nameQuery, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 import { missing } from "./router.ts";
 import { renderUser, UserForm, UserName } from "./user-form.ts";
@@ -21,11 +21,17 @@ export function createBotRoutes({ management }: Pick<ApiDeps, "management">): An
       operationId: "listBots",
       summary: "Bots that the caller may know of.",
       tag,
-      query: closed({ ...pageQuery, team_id: Type.Optional(Id) }),
+      query: closed({ ...pageQuery, ...nameQuery, team_id: Type.Optional(Id) }),
       responses: { 200: { description: "A page of them.", schema: pageOf(UserForm) } },
       problems: [404],
       async handler({ actor, query }) {
-        const asked = { actor, page: toPage(query), teamId: query.team_id ?? "", isBot: true };
+        const asked = {
+          actor,
+          page: toPage(query),
+          teamId: query.team_id ?? "",
+          name: query.name ?? "",
+          isBot: true,
+        };
         const { users } = await management.listUsers(asked);
         const isLast = isShort(query, users);
         return {

@@ -15,27 +15,34 @@ import {
   textOrNull,
   timeOrNull,
 } from "./forms.ts";
+import { named } from "./named.ts";
 import { need } from "./need.ts";
-import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
+import { isShort, nameQuery, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "channels";
 const params = { channel_id: "channel" };
 
-const ChannelForm = Type.Object({
-  id: Id,
-  number: nullable(Type.Integer()),
-  team_id: Id,
-  name: Handle,
-  display_name: nullable(Type.String()),
-  is_private: Type.Boolean(),
-  creator_id: nullable(Id),
-  created_at: nullable(Time),
-  updated_at: nullable(Time),
-  archived_at: nullable(Time),
-});
+const ChannelForm = named(
+  "Channel",
+  Type.Object({
+    id: Id,
+    number: nullable(Type.Integer()),
+    team_id: Id,
+    name: Handle,
+    display_name: nullable(Type.String()),
+    is_private: Type.Boolean(),
+    creator_id: nullable(Id),
+    created_at: nullable(Time),
+    updated_at: nullable(Time),
+    archived_at: nullable(Time),
+  }),
+);
 
-const MemberForm = Type.Object({ channel_id: Id, user_id: Id, created_at: nullable(Time) });
+const MemberForm = named(
+  "ChannelMember",
+  Type.Object({ channel_id: Id, user_id: Id, created_at: nullable(Time) }),
+);
 
 /** The routes of channels. */
 export function createChannelRoutes({ management }: Pick<ApiDeps, "management">): AnyRoute[] {
@@ -46,11 +53,16 @@ export function createChannelRoutes({ management }: Pick<ApiDeps, "management">)
       operationId: "listChannels",
       summary: "Channels that the caller may read, archived ones too.",
       tag,
-      query: closed({ ...pageQuery, team_id: Type.Optional(Id) }),
+      query: closed({ ...pageQuery, ...nameQuery, team_id: Type.Optional(Id) }),
       responses: { 200: { description: "A page of them.", schema: pageOf(ChannelForm) } },
       problems: [404],
       async handler({ actor, query }) {
-        const asked = { actor, page: toPage(query), teamId: query.team_id ?? "" };
+        const asked = {
+          actor,
+          page: toPage(query),
+          teamId: query.team_id ?? "",
+          name: query.name ?? "",
+        };
         const { channels } = await management.listChannels(asked);
         const isLast = isShort(query, channels);
         const form = { render: renderChannel, isLast };

@@ -4,6 +4,11 @@ import type { ApiReply, ResponseSpec } from "./route.ts";
 /** Path of the API below the front door. */
 export const API_BASE = "/api/headgate/v1";
 
+/** A path of ours as callers must ask for it: below the path of the public URL. */
+export function locationOf(publicUrl: string, path: string): string {
+  return new URL(publicUrl).pathname.replace(/\/$/, "") + path;
+}
+
 /** The reply of a create. `existed`: an earlier request with the same Idempotency-Key made it. */
 export function created(path: string, body: object, existed: boolean): ApiReply {
   return {

@@ -63,7 +63,11 @@ export type Sent = {
 export type Managed = Partial<Record<keyof ApiDeps["management"], (request: never) => object>>;
 
 /** Opens the API over fakes. */
-export async function openApi(managed: Managed = {}, settings: Partial<StreamSettings> = {}) {
+export async function openApi(
+  managed: Managed = {},
+  settings: Partial<StreamSettings> = {},
+  publicUrl = "http://headgate.example",
+) {
   const user = create(UserSchema, { id: createId(), name: "ada", displayName: "Ada" });
   const channel = create(ChannelSchema, { id: createId(), teamId: createId(), name: "alerts" });
   const world = {
@@ -128,7 +132,7 @@ export async function openApi(managed: Managed = {}, settings: Partial<StreamSet
     now: () => new Date("2026-11-20T10:00:00.123Z"),
     directory: emptyDirectory,
     lookUpChannel: async () => undefined,
-    publicUrl: "http://headgate.example",
+    publicUrl,
   };
 
   const management = Object.fromEntries(

@@ -1,6 +1,7 @@
 /** Schemas that several nouns share, and the small conversions behind them. */
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Static, type TObject, type TProperties, type TSchema, Type } from "typebox";
+import { derivedName, named, nameOf } from "./named.ts";
 
 /** A UUID in lower case. */
 export const Id = Type.String({ format: "uuid", pattern: "^[0-9a-f-]{36}$" });
@@ -30,6 +31,9 @@ export const DisplayName = text({ minLength: 1, maxLength: 128 });
 export function nullable<T extends TSchema & { type?: unknown; enum?: readonly unknown[] }>(
   schema: T,
 ) {
+  if (nameOf(schema) !== undefined) {
+    return Type.Unsafe<Static<T> | null>({ anyOf: [schema, { type: "null" }] });
+  }
   return Type.Unsafe<Static<T> | null>({
     ...schema,
     type: [schema.type, "null"],
@@ -44,24 +48,40 @@ export function closed<T extends TProperties>(properties: T) {
 
 /** A page of things. */
 export function pageOf(item: TSchema): TObject {
-  return Type.Object({
+  const page = Type.Object({
     data: Type.Array(item, { maxItems: 200 }),
-    next: nullable(Type.String({ description: "Cursor of the page that follows." })),
+    next: nullable(
+      Type.Integer({
+        description:
+          "What `before` or `after` of the page that follows is; backward, null behind the last page.",
+      }),
+    ),
   });
+  const name = derivedName(item, "Page");
+  return name === undefined ? page : named(name, page);
 }
 
-/** The form of a failure. */
-export const Problem = Type.Object(
-  {
-    type: Type.String({ pattern: "^/problems/[a-z_]+$" }),
-    title: Type.String(),
-    status: Type.Integer({ minimum: 400, maximum: 599 }),
+const FieldError = named(
+  "FieldError",
+  Type.Object({
+    pointer: Type.String({ description: "JSON pointer of the member." }),
     detail: Type.String(),
-    errors: Type.Optional(
-      Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() })),
-    ),
-  },
-  { description: "RFC 9457 problem details; `errors` names every faulty member." },
+  }),
+);
+
+/** The form of a failure. */
+export const Problem = named(
+  "Problem",
+  Type.Object(
+    {
+      type: Type.String({ pattern: "^/problems/[a-z_]+$" }),
+      title: Type.String(),
+      status: Type.Integer({ minimum: 400, maximum: 599 }),
+      detail: Type.String(),
+      errors: Type.Optional(Type.Array(FieldError)),
+    },
+    { description: "RFC 9457 problem details; `errors` names every faulty member." },
+  ),
 );
 
 /** Text, or null for an empty one. */

@@ -8,6 +8,7 @@ import {
 } from "@headgate/proto/registry/v1/registry";
 import { type Static, Type } from "typebox";
 import { closed, Id, nullable, numberOrNull, Time, text, textOrNull, timeOrNull } from "./forms.ts";
+import { named } from "./named.ts";
 import { bodyInvalid } from "./validate.ts";
 
 const ACTIONS = {
@@ -31,7 +32,10 @@ const DISABLED_REASONS = {
 } as const;
 
 /** What a hook does with an event. */
-export const Action = Type.Unsafe<ActionName>({ type: "string", enum: Object.keys(ACTIONS) });
+export const Action = named(
+  "HookAction",
+  Type.Unsafe<ActionName>({ type: "string", enum: Object.keys(ACTIONS) }),
+);
 type ActionName = keyof typeof ACTIONS;
 
 /** The member of a target that each action needs. */
@@ -43,17 +47,23 @@ const TARGETS = {
 } as const satisfies Record<ActionName, string>;
 
 /** Where it goes, for a change: exactly the member that the hook's action needs. There are no walls and calendars yet. */
-export const Target = Type.Object(
-  { channel_id: Type.Optional(Id), user_id: Type.Optional(Id) },
-  { additionalProperties: false, minProperties: 1, maxProperties: 1 },
+export const Target = named(
+  "HookTargetChange",
+  Type.Object(
+    { channel_id: Type.Optional(Id), user_id: Type.Optional(Id) },
+    { additionalProperties: false, minProperties: 1, maxProperties: 1 },
+  ),
 );
 type TargetBody = Partial<Record<(typeof TARGETS)[ActionName], string>>;
 
 /** How much a hook may take. */
-export const Limits = closed({
-  per_minute: Type.Integer({ minimum: 1, maximum: 6_000_000 }),
-  burst: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
-});
+export const Limits = named(
+  "HookLimits",
+  closed({
+    per_minute: Type.Integer({ minimum: 1, maximum: 6_000_000 }),
+    burst: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+  }),
+);
 
 /** Actions that a service takes; the registry refuses the others too. */
 const SERVED = ["chat_message"] as const satisfies ActionName[];
@@ -132,14 +142,19 @@ const members = {
   override_icon_url: nullable(Type.String()),
   target_locked: Type.Boolean(),
   limits: nullable(Limits),
-  state: nullable(Type.Unsafe<string>({ type: "string", enum: Object.keys(STATES) })),
+  state: nullable(
+    named("HookState", Type.Unsafe<string>({ type: "string", enum: Object.keys(STATES) })),
+  ),
   disabled_reason: nullable(
-    Type.Unsafe<string>({
-      type: "string",
-      enum: Object.keys(DISABLED_REASONS),
-      description:
-        "Why the server disabled the hook: its owner or its bot lost what the hook needs. null: not disabled, or by hand.",
-    }),
+    named(
+      "HookDisabledReason",
+      Type.Unsafe<string>({
+        type: "string",
+        enum: Object.keys(DISABLED_REASONS),
+        description:
+          "Why the server disabled the hook: its owner or its bot lost what the hook needs. null: not disabled, or by hand.",
+      }),
+    ),
   ),
   hint: nullable(Type.String({ description: "The last characters of the credential." })),
   created_at: nullable(Time),
@@ -148,14 +163,19 @@ const members = {
 };
 
 /** A hook; its credential is not in it. */
-export const HookForm = Type.Object(members);
+export const HookForm = named("IncomingHook", Type.Object(members));
 
 /** A hook with its credential, which is shown once. */
-export const NewHookForm = Type.Object({
-  ...members,
-  url: nullable(Type.String({ description: "Where senders post to; null on a replay." })),
-  token: nullable(Type.String({ description: "The credential within the url; null on a replay." })),
-});
+export const NewHookForm = named(
+  "NewIncomingHook",
+  Type.Object({
+    ...members,
+    url: nullable(Type.String({ description: "Where senders post to; null on a replay." })),
+    token: nullable(
+      Type.String({ description: "The credential within the url; null on a replay." }),
+    ),
+  }),
+);
 
 /** Renders a hook. */
 export function renderHook(hook: IncomingHook) {

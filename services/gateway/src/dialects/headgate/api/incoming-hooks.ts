@@ -22,7 +22,7 @@ import {
   Target,
 } from "./hook-form.ts";
 import { need } from "./need.ts";
-import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
+import { isShort, nameQuery, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "incoming hooks";
@@ -44,6 +44,7 @@ export function createHookRoutes({
       tag,
       query: closed({
         ...pageQuery,
+        ...nameQuery,
         team_id: Type.Optional(Id),
         dialect: Type.Optional(Dialect),
         target_id: Type.Optional(Id),
@@ -55,6 +56,7 @@ export function createHookRoutes({
           actor,
           page: toPage(query),
           teamId: query.team_id ?? "",
+          name: query.name ?? "",
           dialect: query.dialect ?? "",
           targetId: query.target_id ?? "",
         });

@@ -14,6 +14,7 @@ import { API_BASE } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, Id, Link, pageOf, text } from "./forms.ts";
 import { MessageForm } from "./message-form.ts";
+import { named } from "./named.ts";
 import { need } from "./need.ts";
 import { pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, type ApiRequest, route } from "./route.ts";
@@ -48,7 +49,10 @@ const Draft = closed({
 const DRAFT_BYTES_MAX = 1024 * 1024;
 type DraftBody = Type.Static<typeof Draft>;
 
-const AcceptedForm = Type.Object({ id: Id, status: Type.Literal("accepted") });
+const AcceptedForm = named(
+  "AcceptedMessage",
+  Type.Object({ id: Id, status: Type.Literal("accepted") }),
+);
 
 /** The routes of messages. */
 export function createMessageRoutes({

@@ -1,27 +1,53 @@
 /** The native hook in OpenAPI: served on the hot way, below the front door's own address. */
 import { Type } from "typebox";
-import { EventSchema } from "../event-schema.ts";
+import { EVENT_NEEDS_ONE_OF, EventMembers } from "../event-schema.ts";
 import { KEY_PATTERN } from "../request.ts";
 import { Id, nullable, Problem } from "./forms.ts";
 import { MessageForm } from "./message-form.ts";
+import { named } from "./named.ts";
 import { describeHeadTooLarge, describeProblem } from "./openapi-responses.ts";
 
-const Accepted = Type.Object({ id: Id, status: Type.Literal("accepted") });
-const ItemProblem = Type.Object({
-  ...Problem.properties,
-  retry_after_seconds: Type.Optional(
-    Type.Integer({ minimum: 1, description: "Of an item that may be sent again, alone." }),
-  ),
-});
-const Results = Type.Object({
-  data: Type.Array(
-    Type.Object({
-      index: Type.Integer({ minimum: 0 }),
-      id: Type.Optional(nullable(Id)),
-      error: Type.Optional(ItemProblem),
+const ItemProblem = named(
+  "BatchItemProblem",
+  Type.Object({
+    ...Problem.properties,
+    retry_after_seconds: Type.Optional(
+      Type.Integer({ minimum: 1, description: "Of an item that may be sent again, alone." }),
+    ),
+  }),
+);
+
+/**
+ * EventSchema as one schema per member that must be there: generators of clients make closed types of these, in which a
+ * misspelt member is a fault, but none of conditions beside properties.
+ */
+const OneEvent = named("Event", {
+  anyOf: EVENT_NEEDS_ONE_OF.map((name) =>
+    named(`EventWith${name.charAt(0).toUpperCase()}${name.slice(1)}`, {
+      type: "object",
+      properties: EventMembers.properties,
+      required: [name],
+      additionalProperties: false,
     }),
   ),
 });
+
+const Accepted = named("AcceptedEvent", Type.Object({ id: Id, status: Type.Literal("accepted") }));
+const Results = named(
+  "BatchResult",
+  Type.Object({
+    data: Type.Array(
+      named(
+        "BatchItemResult",
+        Type.Object({
+          index: Type.Integer({ minimum: 0 }),
+          id: Type.Optional(nullable(Id)),
+          error: Type.Optional(ItemProblem),
+        }),
+      ),
+    ),
+  }),
+);
 
 const TOKEN = {
   name: "token",
@@ -57,7 +83,7 @@ export const hookPaths: Record<string, object> = {
         },
         KEY,
       ],
-      requestBody: { required: true, content: { "application/json": { schema: EventSchema } } },
+      requestBody: { required: true, content: { "application/json": { schema: OneEvent } } },
       responses: {
         201: answer("It can be read.", MessageForm),
         202: answer("It is kept.", Accepted),
@@ -76,7 +102,7 @@ export const hookPaths: Record<string, object> = {
         required: true,
         content: {
           "application/json": {
-            schema: { type: "array", items: EventSchema, minItems: 1, maxItems: 1000 },
+            schema: { type: "array", items: OneEvent, minItems: 1, maxItems: 1000 },
           },
           "application/x-ndjson": { schema: { type: "string" } },
         },

@@ -1,6 +1,7 @@
 /** Answers in OpenAPI: the declared ones, and the problem of a status. */
 import { STATUS_CODES } from "node:http";
-import { type TSchema, Type } from "typebox";
+import { Type } from "typebox";
+import { Problem } from "./forms.ts";
 import type { ResponseSpec } from "./route.ts";
 
 /** The contract of an answer. */
@@ -12,7 +13,7 @@ export function describeResponse({ description, schema, contentType, headers }: 
   return {
     description,
     headers: Object.fromEntries(shown),
-    ...(schema && { content: { [contentType ?? "application/json"]: { schema: plain(schema) } } }),
+    ...(schema && { content: { [contentType ?? "application/json"]: { schema } } }),
   };
 }
 
@@ -24,7 +25,7 @@ export function describeProblem(status: number) {
       description: STATUS_CODES[status] ?? "Problem",
       ...(retry && { headers: { "Retry-After": "Whole seconds to wait." } }),
     }),
-    content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+    content: { "application/problem+json": { schema: Problem } },
   };
 }
 
@@ -37,8 +38,3 @@ export function describeHeadTooLarge() {
 }
 
 const REQUEST_ID = { "X-Request-Id": "Id of the trace of this request." };
-
-/** A schema as plain JSON. */
-function plain(schema: TSchema): object {
-  return JSON.parse(JSON.stringify(schema)) as object; // what is serialised of an object is an object
-}

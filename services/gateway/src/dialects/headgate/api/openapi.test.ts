@@ -17,7 +17,11 @@ type Operation = {
   requestBody?: { content: Record<string, { schema: object }> };
   parameters?: { name: string; in: string; schema: object }[];
 };
-type Document = { openapi: string; paths: Record<string, Record<string, Operation>> };
+type Document = {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, object> };
+};
 
 /** Method and path of everything that Express was told to answer, but the 405s. */
 function mounted(router: Router): string[] {
@@ -99,4 +103,59 @@ test("every schema of a request compiles, strictly", async () => {
     if (query) expect(compile(query)({})).toEqual([]);
     if (body) expect(compile(body)("not an object").length).toBeGreaterThan(0);
   }
+});
+
+test("every model has a name, and no name stands for two", async () => {
+  const { document } = await readDocument();
+  const schemas = Object.keys(document.components.schemas);
+  expect(schemas).toEqual(expect.arrayContaining(["Message", "MessagePage", "Event", "Problem"]));
+  const referred = [...JSON.stringify(document).matchAll(/#\/components\/schemas\/(\w+)/g)];
+  expect([...new Set(referred.map(([, name]) => name))].sort()).toEqual(schemas.sort());
+  for (const operations of Object.values(document.paths)) {
+    for (const { operationId, requestBody, responses } of Object.values(operations)) {
+      const contents = [
+        requestBody?.content,
+        ...Object.values(responses).map(({ content }) => content),
+      ];
+      const shown = contents.flatMap((content) => Object.values(content ?? {}));
+      const anonymous = shown.filter(
+        ({ schema }) => "properties" in schema && operationId !== "getOpenApi",
+      );
+      expect([operationId, anonymous]).toEqual([operationId, []]);
+    }
+  }
+});
+
+test("a cursor of a list is of the type of the parameters that take it, and the stream says how it is resumed", async () => {
+  const { document } = await readDocument();
+  const base = "/api/headgate/v1";
+  const list = document.paths[`${base}/channels`]?.get?.parameters ?? [];
+  for (const name of ["before", "after"]) {
+    expect(list.find((parameter) => parameter.name === name)?.schema).toMatchObject({
+      type: "integer",
+    });
+  }
+  const pages = Object.entries(document.components.schemas).filter(([name]) =>
+    name.endsWith("Page"),
+  );
+  expect(pages.length).toBeGreaterThan(5);
+  for (const [, page] of pages) {
+    expect(page).toMatchObject({ properties: { next: { type: ["integer", "null"] } } });
+  }
+  const stream = document.paths[`${base}/stream`]?.get?.parameters ?? [];
+  expect(stream.map(({ name, in: place }) => `${place} ${name}`)).toContain("header Last-Event-ID");
+});
+
+test("the page to read shows every operation and every schema, and may run and load nothing", async () => {
+  await using api = await openApi();
+  const { status, headers, json: page } = await api.send("/docs", { token: undefined });
+  const { json: document } = await api.send("/openapi.json", { token: undefined });
+  expect([status, headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+  expect(headers.get("content-security-policy")).toMatch(/^default-src 'none'; style-src 'sha256-/);
+  expect(page).not.toMatch(/<script|src=|https?:\/\/(?!headgate)/);
+  for (const path of Object.keys(document.paths)) expect(page).toContain(path);
+  for (const name of Object.keys(document.components.schemas)) {
+    expect(page).toContain(`id="schema-${name}"`);
+  }
+  expect(page).not.toContain("undefined");
 });

@@ -3,7 +3,9 @@ import { Type } from "typebox";
 import { KEY_PATTERN } from "../request.ts";
 import { SESSION_COOKIE } from "./caller.ts";
 import { API_BASE } from "./created.ts";
-import { Id, Problem } from "./forms.ts";
+import { createDocsRoutes, type Described } from "./docs.ts";
+import { Id } from "./forms.ts";
+import { type Json, named, nameOf, withReferences } from "./named.ts";
 import { hookPaths } from "./openapi-hooks.ts";
 import { describeHeadTooLarge, describeProblem, describeResponse } from "./openapi-responses.ts";
 import { type AnyRoute, route } from "./route.ts";
@@ -31,8 +33,9 @@ export function createOpenApiRoutes({
     responses: { 200: { description: "OpenAPI 3.1.", schema: Type.Object({}) } },
     handler: async () => ({ status: 200, body: document }),
   });
-  const document = describe([...routes, self], publicUrl);
-  return [self];
+  const docs = createDocsRoutes(() => document as unknown as Described); // what describe() makes, in its readers' words
+  const document = describe([...routes, self, ...docs], publicUrl);
+  return [self, ...docs];
 }
 
 /** The whole description. */
@@ -45,6 +48,8 @@ export function describe(routes: readonly AnyRoute[], publicUrl: string) {
       [declared.method]: describeRoute(declared, routes),
     };
   }
+  const schemas = new Map<string, Json>();
+  const described = withReferences({ ...paths, ...hookPaths }, schemas);
   return {
     openapi: "3.1.0",
     info: {
@@ -55,13 +60,13 @@ export function describe(routes: readonly AnyRoute[], publicUrl: string) {
     },
     servers: [{ url: publicUrl }],
     security: [{ bearer: [] }, { session: [] }],
-    paths: { ...paths, ...hookPaths },
+    paths: described,
     components: {
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer" },
         session: { type: "apiKey", in: "cookie", name: SESSION_COOKIE },
       },
-      schemas: { Problem },
+      schemas: Object.fromEntries([...schemas].sort(([a], [b]) => (a < b ? -1 : 1))),
     },
   };
 }
@@ -98,11 +103,17 @@ function describeRoute(declared: AnyRoute, routes: readonly AnyRoute[]) {
     ...(declared.body && {
       requestBody: {
         required: true,
-        content: { "application/json": { schema: declared.body } },
+        content: { "application/json": { schema: namedBody(declared) } },
       },
     }),
     responses: describeResponses(declared, routes),
   };
+}
+
+/** A body without a name of its own is named by its operation. */
+function namedBody({ operationId, body }: AnyRoute): object {
+  if (body === undefined || nameOf(body) !== undefined) return body ?? {};
+  return named(`${operationId.charAt(0).toUpperCase()}${operationId.slice(1)}Body`, { ...body });
 }
 
 function describeResponses(

@@ -26,6 +26,18 @@ export const pageQuery = {
   ),
 };
 
+/** Query member of lists whose things have names. */
+export const nameQuery = {
+  name: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: "^[^\\u0000]*$",
+      description: "Only those of exactly this name.",
+    }),
+  ),
+};
+
 type Asked = { limit?: number; before?: number; after?: number };
 
 /** The page of a list; forward where both directions are asked for. */
@@ -49,11 +61,11 @@ export function renderPage<T extends { position: bigint }>(
   query: Asked,
   found: readonly T[],
   form: { render: (thing: T) => object; isLast: boolean },
-): { data: object[]; next: string | null } {
+): { data: object[]; next: number | null } {
   const last = found.at(-1);
-  const cursor = last && String(last.position);
+  const cursor = last && Number(last.position);
   const data = found.map(form.render);
-  if (query.after !== undefined) return { data, next: cursor ?? String(query.after) };
+  if (query.after !== undefined) return { data, next: cursor ?? query.after };
   return { data, next: form.isLast ? null : (cursor ?? null) };
 }
 

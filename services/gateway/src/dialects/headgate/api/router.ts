@@ -11,6 +11,7 @@ import type { Gate } from "../../../dialect.ts";
 import { sourceKey } from "../../../source.ts";
 import { renderError } from "../errors.ts";
 import { type Caller, identify } from "./caller.ts";
+import { locationOf } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { type Keyed, type ReadBody, readJson, readKey, readQuery } from "./read.ts";
 import type { AnyRoute, ApiReply, ApiRequest } from "./route.ts";
@@ -66,10 +67,20 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
   ): Promise<void> {
     try {
       const reply = await work();
-      if (reply) send(req, res, reply);
+      if (reply) send(req, res, located(reply));
     } catch (thrown) {
       fail(req, res, inTime(AppError.from(thrown)));
     }
+  }
+
+  /** Paths below the public URL, which may have a path of its own. */
+  function located(reply: ApiReply): ApiReply {
+    const { Location } = reply.headers ?? {};
+    if (Location === undefined) return reply;
+    return {
+      ...reply,
+      headers: { ...reply.headers, Location: locationOf(gate.publicUrl, Location) },
+    };
   }
 
   async function run(

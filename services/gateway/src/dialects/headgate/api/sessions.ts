@@ -9,6 +9,7 @@ import { csrfTokenOf, SESSION_COOKIE } from "./caller.ts";
 import { API_BASE } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, nullable, Time, text, timeOrNull } from "./forms.ts";
+import { named } from "./named.ts";
 import { need } from "./need.ts";
 import { type AnyRoute, route } from "./route.ts";
 import { renderUser, UserForm } from "./user-form.ts";
@@ -23,19 +24,25 @@ const LOGIN_BYTES_MAX = 4 * 1024;
 /** ms: checking a password is made slow. */
 const LOGIN_DEADLINE_MS = 8_000;
 
-const SessionForm = Type.Object({
-  token: Type.String({
-    description: "The session's token, shown this once; the cookie holds it too.",
+const SessionForm = named(
+  "Session",
+  Type.Object({
+    token: Type.String({
+      description: "The session's token, shown this once; the cookie holds it too.",
+    }),
+    csrf_token: Type.String({ description: "X-CSRF-Token of writes with the cookie." }),
+    expires_at: nullable(Time),
+    user: UserForm,
   }),
-  csrf_token: Type.String({ description: "X-CSRF-Token of writes with the cookie." }),
-  expires_at: nullable(Time),
-  user: UserForm,
-});
+);
 
-const MeForm = Type.Object({
-  ...UserForm.properties,
-  csrf_token: nullable(Type.String({ description: "X-CSRF-Token of writes with the cookie." })),
-});
+const MeForm = named(
+  "Me",
+  Type.Object({
+    ...UserForm.properties,
+    csrf_token: nullable(Type.String({ description: "X-CSRF-Token of writes with the cookie." })),
+  }),
+);
 
 /** The routes of sessions. */
 export function createSessionRoutes({

@@ -2,31 +2,35 @@
 import { Type } from "typebox";
 import type { ApiDeps, StatusReport } from "./deps.ts";
 import { nullable, Time } from "./forms.ts";
+import { named } from "./named.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 /** ms that a report is shown again before the parts are asked anew. */
 const FRESH_MS = 1_000;
 
-const StatusForm = Type.Object({
-  status: Type.Unsafe<string>({ type: "string", enum: ["ok", "degraded"] }),
-  version: Type.String(),
-  parts: Type.Array(
-    Type.Object({
-      name: Type.String(),
-      ready: Type.Boolean(),
-      version: nullable(Type.String()),
-    }),
-  ),
-  groups: Type.Array(
-    Type.Object({
-      group: Type.String(),
-      topic: Type.String(),
-      lag: Type.Integer({ description: "Records that are not yet done." }),
-      lag_seconds: nullable(Type.Number({ description: "Age of the oldest of them." })),
-    }),
-  ),
-  oldest_undelivered_at: nullable(Time),
-});
+const StatusForm = named(
+  "Status",
+  Type.Object({
+    status: Type.Unsafe<string>({ type: "string", enum: ["ok", "degraded"] }),
+    version: Type.String(),
+    parts: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        ready: Type.Boolean(),
+        version: nullable(Type.String()),
+      }),
+    ),
+    groups: Type.Array(
+      Type.Object({
+        group: Type.String(),
+        topic: Type.String(),
+        lag: Type.Integer({ description: "Records that are not yet done." }),
+        lag_seconds: nullable(Type.Number({ description: "Age of the oldest of them." })),
+      }),
+    ),
+    oldest_undelivered_at: nullable(Time),
+  }),
+);
 
 /** The route. */
 export function createStatusRoutes({ status }: Pick<ApiDeps, "status">): AnyRoute[] {

@@ -17,6 +17,7 @@ import {
   openEventWriter,
 } from "./event-writer.ts";
 import { closed } from "./forms.ts";
+import { named } from "./named.ts";
 import { createRightsBook, type Rights } from "./rights.ts";
 import { type AnyRoute, route } from "./route.ts";
 import { createStreamCount, streamsFull } from "./stream-count.ts";
@@ -41,19 +42,22 @@ const GAP_REASONS = ["unknown_id", "too_old", "too_slow"] as const;
 type GapReason = (typeof GAP_REASONS)[number];
 
 /** Each event of the stream. */
-const StreamEvent = Type.Object({
-  event: Type.Unsafe<string>({
-    type: "string",
-    enum: ["message", ...Object.values(EVENT_NAMES), "ready", "gap"],
+const StreamEvent = named(
+  "StreamEvent",
+  Type.Object({
+    event: Type.Unsafe<string>({
+      type: "string",
+      enum: ["message", ...Object.values(EVENT_NAMES), "ready", "gap"],
+    }),
+    id: Type.Optional(
+      Type.String({ description: "The place behind this event, for Last-Event-ID." }),
+    ),
+    data: Type.String({
+      contentMediaType: "application/json",
+      description: `A Message; {} for ready; {"reason": ${GAP_REASONS.map((reason) => `"${reason}"`).join(" | ")}, "since": time or null} for gap.`,
+    }),
   }),
-  id: Type.Optional(
-    Type.String({ description: "The place behind this event, for Last-Event-ID." }),
-  ),
-  data: Type.String({
-    contentMediaType: "application/json",
-    description: `A Message; {} for ready; {"reason": ${GAP_REASONS.map((reason) => `"${reason}"`).join(" | ")}, "since": time or null} for gap.`,
-  }),
-});
+);
 
 const DESCRIPTION = `Events: \`message\`, \`message_edited\` and \`message_deleted\` hold a message; \`ready\` says that all that was missed
 has been shown; \`gap\` says that something cannot be shown any more. A heartbeat every 15 s names the place that the reader has come to.

@@ -14,8 +14,9 @@ import {
   textOrNull,
   timeOrNull,
 } from "./forms.ts";
+import { named } from "./named.ts";
 import { need } from "./need.ts";
-import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
+import { isShort, nameQuery, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 
 const tag = "teams";
@@ -38,25 +39,34 @@ const ROLES = {
   member: TeamRole.MEMBER,
   team_admin: TeamRole.ADMIN,
 } as const;
-const Role = Type.Unsafe<keyof typeof ROLES>({ type: "string", enum: Object.keys(ROLES) });
+const Role = named(
+  "TeamRole",
+  Type.Unsafe<keyof typeof ROLES>({ type: "string", enum: Object.keys(ROLES) }),
+);
 
-const TeamForm = Type.Object({
-  id: Id,
-  number: nullable(Type.Integer()),
-  name: Name,
-  display_name: nullable(Type.String()),
-  host: nullable(Type.String()),
-  zone: Type.String(),
-  created_at: nullable(Time),
-  updated_at: nullable(Time),
-});
+const TeamForm = named(
+  "Team",
+  Type.Object({
+    id: Id,
+    number: nullable(Type.Integer()),
+    name: Name,
+    display_name: nullable(Type.String()),
+    host: nullable(Type.String()),
+    zone: Type.String(),
+    created_at: nullable(Time),
+    updated_at: nullable(Time),
+  }),
+);
 
-const MemberForm = Type.Object({
-  team_id: Id,
-  user_id: Id,
-  role: nullable(Role),
-  created_at: nullable(Time),
-});
+const MemberForm = named(
+  "TeamMember",
+  Type.Object({
+    team_id: Id,
+    user_id: Id,
+    role: nullable(Role),
+    created_at: nullable(Time),
+  }),
+);
 
 /** The routes of teams. */
 export function createTeamRoutes({ management }: Pick<ApiDeps, "management">): AnyRoute[] {
@@ -67,10 +77,14 @@ export function createTeamRoutes({ management }: Pick<ApiDeps, "management">): A
       operationId: "listTeams",
       summary: "Teams that the caller is in; of system admins, all.",
       tag,
-      query: closed(pageQuery),
+      query: closed({ ...pageQuery, ...nameQuery }),
       responses: { 200: { description: "A page of them.", schema: pageOf(TeamForm) } },
       async handler({ actor, query }) {
-        const { teams } = await management.listTeams({ actor, page: toPage(query) });
+        const { teams } = await management.listTeams({
+          actor,
+          page: toPage(query),
+          name: query.name ?? "",
+        });
         const isLast = isShort(query, teams);
         return {
           status: 200,

@@ -5,6 +5,7 @@ import { Type } from "typebox";
 import { created, createdSpec } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, Id, nullable, pageOf, Time, text, textOrNull, timeOrNull } from "./forms.ts";
+import { named } from "./named.ts";
 import { need } from "./need.ts";
 import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
@@ -23,11 +24,14 @@ const members = {
   last_used_at: nullable(Time),
   revoked_at: nullable(Time),
 };
-const TokenForm = Type.Object(members);
-const NewTokenForm = Type.Object({
-  ...members,
-  token: nullable(Type.String({ description: "The secret, shown this once; null on a replay." })),
-});
+const TokenForm = named("Token", Type.Object(members));
+const NewTokenForm = named(
+  "NewToken",
+  Type.Object({
+    ...members,
+    token: nullable(Type.String({ description: "The secret, shown this once; null on a replay." })),
+  }),
+);
 
 /** The routes of tokens. */
 export function createTokenRoutes({ management }: Pick<ApiDeps, "management">): AnyRoute[] {

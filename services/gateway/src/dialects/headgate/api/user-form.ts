@@ -2,25 +2,29 @@
 import type { User } from "@headgate/proto/registry/v1/registry";
 import { Type } from "typebox";
 import { Id, nullable, numberOrNull, Time, textOrNull, timeOrNull } from "./forms.ts";
+import { named } from "./named.ts";
 
 /** Handle of a person or bot. */
 export const UserName = Type.String({ pattern: "^[a-z0-9._-]{1,64}$" });
 
 /** The form. An email is shown to its owner and to system admins. */
-export const UserForm = Type.Object({
-  id: Id,
-  number: nullable(Type.Integer()),
-  name: UserName,
-  display_name: nullable(Type.String()),
-  email: nullable(Type.String()),
-  is_bot: Type.Boolean(),
-  owner_id: nullable(Id),
-  is_system_admin: Type.Boolean(),
-  icon_url: nullable(Type.String()),
-  created_at: nullable(Time),
-  updated_at: nullable(Time),
-  deactivated_at: nullable(Time),
-});
+export const UserForm = named(
+  "User",
+  Type.Object({
+    id: Id,
+    number: nullable(Type.Integer()),
+    name: UserName,
+    display_name: nullable(Type.String()),
+    email: nullable(Type.String()),
+    is_bot: Type.Boolean(),
+    owner_id: nullable(Id),
+    is_system_admin: Type.Boolean(),
+    icon_url: nullable(Type.String()),
+    created_at: nullable(Time),
+    updated_at: nullable(Time),
+    deactivated_at: nullable(Time),
+  }),
+);
 
 /** Renders it. */
 export function renderUser(user: User) {

@@ -4,7 +4,7 @@ import { created, createdSpec } from "./created.ts";
 import type { ApiDeps } from "./deps.ts";
 import { closed, DisplayName, IconLink, Id, pageOf, text } from "./forms.ts";
 import { need } from "./need.ts";
-import { isShort, pageQuery, renderPage, toPage } from "./page.ts";
+import { isShort, nameQuery, pageQuery, renderPage, toPage } from "./page.ts";
 import { type AnyRoute, route } from "./route.ts";
 import { renderUser, UserForm, UserName } from "./user-form.ts";
 
@@ -27,11 +27,17 @@ export function createUserRoutes({ management }: Pick<ApiDeps, "management">): A
       operationId: "listUsers",
       summary: "People that the caller may know of.",
       tag,
-      query: closed({ ...pageQuery, team_id: Type.Optional(Id) }),
+      query: closed({ ...pageQuery, ...nameQuery, team_id: Type.Optional(Id) }),
       responses: { 200: { description: "A page of them.", schema: pageOf(UserForm) } },
       problems: [404],
       async handler({ actor, query }) {
-        const asked = { actor, page: toPage(query), teamId: query.team_id ?? "", isBot: false };
+        const asked = {
+          actor,
+          page: toPage(query),
+          teamId: query.team_id ?? "",
+          name: query.name ?? "",
+          isBot: false,
+        };
         const { users } = await management.listUsers(asked);
         const isLast = isShort(query, users);
         return {
