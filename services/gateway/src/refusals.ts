@@ -6,9 +6,9 @@
 /** ms that a refused request waits for its answer at least, and at most. */
 const PAUSE_MS = 100;
 const PAUSE_MS_MAX = 1_000;
-/** ms between two turns, and refusals answered in one: 4,000 a second. */
+/** ms between two turns, and refusals answered in one: 2,000 a second. */
 const TURN_MS = 5;
-const PER_TURN = 20;
+const PER_TURN = 10;
 
 /** Paces refusals. */
 export function createRefusals() {
