@@ -1,7 +1,8 @@
+import { connect } from "node:net";
 import { AppError } from "@headgate/kit/errors";
 import { createId, isUuid } from "@headgate/kit/ids";
 import { HookAction, HookState } from "@headgate/proto/registry/v1/registry";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { measureHold, measureParse } from "../../../testing/loop-hold.ts";
 import { messageOf, openApi, TOKEN, unknown } from "./fake-api.ts";
 
@@ -141,6 +142,28 @@ describe("what is refused", () => {
       return (await api.send(path, { body })).json.errors.length;
     };
     expect([await send(50), await send(5_000)]).toEqual([50, 1]);
+  });
+
+  test("bodies that an account holds open have its share of the room, and no more", async () => {
+    await using api = await openApi();
+    const path = `/api/headgate/v1/channels/${api.channel.id}/messages`;
+    const head = `POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${TOKEN}\r\ncontent-length: 1048576\r\n\r\n`;
+    const seen = Array.from({ length: 20 }, () => {
+      const socket = connect(Number(new URL(api.url).port), "127.0.0.1");
+      onTestFinished(() => void socket.destroy());
+      socket.on("error", () => {});
+      socket.write(head + " ".repeat(1_048_575));
+      const answer = { text: "" };
+      socket.on("data", (chunk) => {
+        answer.text += chunk;
+      });
+      return answer;
+    });
+    const refused = () => seen.filter(({ text }) => text !== "");
+    await vi.waitFor(() => expect(refused().length).toBeGreaterThanOrEqual(4), { timeout: 30_000 });
+    for (const { text } of refused()) {
+      expect(text).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1[\s\S]*overloaded/i);
+    }
   });
 
   test("a body of more values than are taken is 400", async () => {
