@@ -1,4 +1,5 @@
 /** The services of a local system: each a process of its own, with the settings it needs and no others. */
+import { createPrivateKey, createPublicKey } from "node:crypto";
 import { join } from "node:path";
 import type { PartAddresses } from "./parts.ts";
 import { ROOT } from "./root.ts";
@@ -91,10 +92,12 @@ export function describeService(name: ServiceName, context: ServiceContext): Pro
 function settingsOf(name: ServiceName, context: ServiceContext): Record<string, string> {
   const { parts, ports, secrets } = context;
   const kafka = { KAFKA_BROKERS: parts.kafkaBrokers.join(","), ...parts.kafkaSecurity };
+  const callers = { HEADGATE_RPC_VERIFY_KEYS: `gateway:${toPublicKey(secrets.rpcSigningKey)}` };
   switch (name) {
     case "registry":
       return {
         ...kafka,
+        ...callers,
         DATABASE_URL: parts.databaseUrl,
         HEADGATE_GRPC_PORT: String(ports["registry-rpc"]),
         HEADGATE_SECRET_KEY: secrets.secretKey,
@@ -104,10 +107,15 @@ function settingsOf(name: ServiceName, context: ServiceContext): Record<string, 
         HEADGATE_ADMIN_RECOVER: String(context.recoverAdmin),
       };
     case "rate-limiter":
-      return { REDIS_URL: parts.redisUrl, HEADGATE_GRPC_PORT: String(ports["rate-limiter-rpc"]) };
+      return {
+        ...callers,
+        REDIS_URL: parts.redisUrl,
+        HEADGATE_GRPC_PORT: String(ports["rate-limiter-rpc"]),
+      };
     case "chat":
       return {
         ...kafka,
+        ...callers,
         DATABASE_URL: parts.databaseUrl,
         HEADGATE_GRPC_PORT: String(ports["chat-rpc"]),
       };
@@ -117,11 +125,19 @@ function settingsOf(name: ServiceName, context: ServiceContext): Record<string, 
         HEADGATE_HOST: context.host,
         HEADGATE_PORT: String(context.port),
         HEADGATE_PUBLIC_URL: context.publicUrl,
+        HEADGATE_RPC_SIGNING_KEY: secrets.rpcSigningKey,
         HEADGATE_REGISTRY_ADDRESS: `127.0.0.1:${ports["registry-rpc"]}`,
         HEADGATE_CHAT_ADDRESS: `127.0.0.1:${ports["chat-rpc"]}`,
         HEADGATE_RATE_LIMITER_ADDRESS: `127.0.0.1:${ports["rate-limiter-rpc"]}`,
       };
   }
+}
+
+/** The public half of a private key, both DER in base64. */
+function toPublicKey(privateKey: string): string {
+  const key = { key: Buffer.from(privateKey, "base64"), format: "der", type: "pkcs8" } as const;
+  const publicKey = createPublicKey(createPrivateKey(key));
+  return publicKey.export({ format: "der", type: "spki" }).toString("base64");
 }
 
 async function isReady(opsPort: number): Promise<boolean> {

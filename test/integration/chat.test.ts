@@ -18,6 +18,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { buildEvent } from "../support/builders.ts";
 import { createCollectedLog } from "../support/collected-log.ts";
 import { eventually } from "../support/eventually.ts";
+import { createIssuer } from "../support/identity.ts";
 import { freshDatabase, useParts } from "../support/parts.ts";
 
 const { log } = createCollectedLog();
@@ -233,15 +234,19 @@ test("the largest event that is accepted does not stop its partition: what is be
 
 test("reads over rpc: pages, ids, replies; and says what is wrong with a question", async () => {
   const chat = createChatService({ store: createChatStore(db) });
+  const gateway = createIssuer();
   const server = await serveRpc({
     host: "127.0.0.1",
     port: 0,
     services: [createChatRpc(chat)],
+    access: gateway.accessOf("chat"),
     log,
   });
   onTestFinished(() => server[Symbol.asyncDispose]());
   const client = openClient(ChatService, {
     address: `127.0.0.1:${server.port}`,
+    audience: "chat",
+    access: gateway.access,
     deadlineMs: 30_000,
   });
   onTestFinished(() => client[Symbol.asyncDispose]());

@@ -12,16 +12,18 @@ import { eventually } from "../support/eventually.ts";
 import { findPort } from "../support/ports.ts";
 
 type Served = Handlers<typeof RateLimiterService>;
+type ServeOptions = Parameters<typeof serveRpc>[0];
 
 /** A server of an rpc service whose handlers the test gives, and a client of it whose calls may take long. */
-async function open(handlers: Partial<Served> = {}, options: { ready?: () => boolean } = {}) {
+async function open(handlers: Partial<Served> = {}, options: Partial<ServeOptions> = {}) {
   const { log, lines } = createCollectedLog();
   const unused = async () => ({});
   const services = [
     implement(RateLimiterService, { admit: unused, peek: unused, settle: unused, ...handlers }),
   ];
   const serve = async (port: number) => {
-    const server = await serveRpc({ host: "127.0.0.1", port, services, log, ...options });
+    const at = { host: "127.0.0.1", port };
+    const server = await serveRpc({ ...at, services, access: {}, log, ...options });
     onTestFinished(() => server[Symbol.asyncDispose]());
     return server;
   };

@@ -18,6 +18,7 @@ import {
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createCollectedLog } from "../support/collected-log.ts";
 import { eventually } from "../support/eventually.ts";
+import { createIssuer } from "../support/identity.ts";
 import { openOwnRedis } from "../support/own-redis.ts";
 import { useParts } from "../support/parts.ts";
 import { findPort } from "../support/ports.ts";
@@ -126,6 +127,8 @@ test("a full Redis is as good as one that is away: the service judges from memor
   expect([admissions[0]?.decision, degraded]).toEqual([Decision.ADMITTED, true]);
 });
 
+const gateway = createIssuer();
+
 /** The service as a process, and a client of it. */
 async function startService(redisUrl: string) {
   const opsPort = await findPort();
@@ -135,6 +138,7 @@ async function startService(redisUrl: string) {
       HEADGATE_HOST: "127.0.0.1",
       HEADGATE_GRPC_PORT: "0",
       HEADGATE_OPS_PORT: `${opsPort}`,
+      HEADGATE_RPC_VERIFY_KEYS: gateway.verifySetting,
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -150,7 +154,8 @@ async function startService(redisUrl: string) {
       return port;
     });
   const address = `127.0.0.1:${await portOf("rpc.listening")}`;
-  const client = openClient(RateLimiterService, { address, deadlineMs: 30_000 });
+  const peer = { address, audience: "rate-limiter", access: gateway.access };
+  const client = openClient(RateLimiterService, { ...peer, deadlineMs: 30_000 });
   onTestFinished(() => client[Symbol.asyncDispose]());
   const readOps = async (asked: string) => {
     const response = await fetch(`http://127.0.0.1:${opsPort}${asked}`);

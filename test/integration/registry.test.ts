@@ -5,6 +5,7 @@ import { copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fromBinary, toJson } from "@bufbuild/protobuf";
+import { userOf } from "@headgate/gateway/clients";
 import { openClient, serveRpc } from "@headgate/kit/grpc";
 import { createId } from "@headgate/kit/ids";
 import { type Kafka, openKafka, provisionTopics, type RawRecord } from "@headgate/kit/kafka";
@@ -42,6 +43,7 @@ import { openHealing } from "@headgate/registry/upkeep";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createCollectedLog } from "../support/collected-log.ts";
 import { eventually } from "../support/eventually.ts";
+import { createIssuer, type Issuer } from "../support/identity.ts";
 import { freshDatabase, useParts } from "../support/parts.ts";
 
 const SERVICE = path.resolve(import.meta.dirname, "../../services/registry");
@@ -82,6 +84,11 @@ async function openRegistry(url: string, onAnnounced: () => void = () => {}) {
   return { db, registry };
 }
 
+/** How a gateway reaches the registry at a port. */
+function peerOf({ access }: Issuer, port: number) {
+  return { address: `127.0.0.1:${port}`, audience: "registry", access, deadlineMs: 30_000 };
+}
+
 /** A registry behind its real rpcs, with its first system admin. */
 async function openServed() {
   const scope = new AsyncDisposableStack();
@@ -90,13 +97,15 @@ async function openServed() {
   scope.use(db);
   await registry.ensureFirstAdmin(ADMIN);
   const services = createRegistryRpc(registry);
-  const { port } = scope.use(await serveRpc({ host: "127.0.0.1", port: 0, services, log }));
-  const address = `127.0.0.1:${port}`;
-  const ask = scope.use(openClient(RegistryService, { address, deadlineMs: 30_000 }));
-  const manage = scope.use(openClient(ManagementService, { address, deadlineMs: 30_000 }));
+  const gateway = createIssuer();
+  const access = gateway.accessOf("registry");
+  const { port } = scope.use(await serveRpc({ host: "127.0.0.1", port: 0, services, access, log }));
+  const peer = peerOf(gateway, port);
+  const ask = scope.use(openClient(RegistryService, peer));
+  const manage = scope.use(openClient(ManagementService, { ...peer, userOf }));
   const { user } = await ask.resolveToken(digest(ADMIN.token));
   const world: World = { ask, manage, admin: known(user), announced: () => readOutbox(db) };
-  return { world, db, registry, scope };
+  return { world, db, registry, scope, gateway, port };
 }
 
 type Queries = Awaited<ReturnType<typeof openRegistry>>["db"];
@@ -386,6 +395,56 @@ test("two replicas that start at once make one first admin", async () => {
   expect(await count(known(replicas[0]).db, "users")).toBe(1);
 });
 
+describe("the identity of a call", () => {
+  /** A served registry, and a client of management in the name of one account whatever its requests say. */
+  async function openAs() {
+    const opened = await openServed();
+    onTestFinished(() => opened.scope.disposeAsync());
+    const { scope, gateway, port, world } = opened;
+    const scene = await openScene(world);
+    const as = (userId: string | undefined, issuer = gateway) =>
+      scope.use(openClient(ManagementService, { ...peerOf(issuer, port), userOf: () => userId }));
+    const askAs = (userId: string | undefined) =>
+      scope.use(openClient(RegistryService, { ...peerOf(gateway, port), userOf: () => userId }));
+    return { ...opened, ...scene, as, askAs };
+  }
+
+  test("is the only actor that a request may name", async () => {
+    const { as, world, member, db } = await openAs();
+    const mine = as(member.id);
+    const tokens = await count(db, "tokens");
+    const asAdmin = mine.createToken({ actor: by(world.admin), name: "mine" });
+    expect(await failureOf(asAdmin)).toMatchObject({
+      code: "permission_denied",
+      reason: "actor_not_caller",
+    });
+    const asNobody = mine.createToken({ name: "mine" });
+    expect((await failureOf(asNobody)).reason).toBe("actor_not_caller");
+    expect(await count(db, "tokens")).toBe(tokens);
+    const { token } = await mine.createToken({ actor: by(member), name: "mine" });
+    expect(token?.userId).toBe(member.id);
+  });
+
+  test("of no account manages nothing", async () => {
+    const { as, world } = await openAs();
+    const failure = await failureOf(as(undefined).listUsers({ actor: by(world.admin) }));
+    expect(failure.reason).toBe("identity_not_allowed");
+  });
+
+  test("of an account may ask nothing that is for the gateway", async () => {
+    const { askAs, world } = await openAs();
+    const ask = askAs(world.admin.id);
+    const calls = [
+      ask.resolveToken(digest(ADMIN.token)),
+      ask.lookUp({ thing: { case: "userId", value: world.admin.id } }),
+      ask.logIn({ name: ADMIN.name, password: ADMIN.password }),
+      ask.reserveNumbers({ count: 1 }),
+    ];
+    const reasons = (await Promise.all(calls.map(failureOf))).map(({ reason }) => reason);
+    expect(reasons).toEqual(calls.map(() => "identity_not_allowed"));
+  });
+});
+
 describe("the announcements", () => {
   /** A topic like the registry's, of the test's own. */
   async function openLog() {
@@ -492,8 +551,10 @@ describe("the process", () => {
 
   test("serves while Kafka is away, tells no secret, and ends on SIGTERM", async () => {
     const url = await openDatabase();
+    const gateway = createIssuer();
     const { child, exited, output } = await start({
       DATABASE_URL: url,
+      HEADGATE_RPC_VERIFY_KEYS: gateway.verifySetting,
       KAFKA_BROKERS: "127.0.0.1:1",
       HEADGATE_GRPC_PORT: "0",
       HEADGATE_OPS_PORT: "0",
@@ -506,8 +567,7 @@ describe("the process", () => {
       const found = /"msg":"rpc.listening".*"port":(\d+)/.exec(output());
       return found?.[1] ?? false;
     });
-    const address = `127.0.0.1:${port}`;
-    await using ask = openClient(RegistryService, { address, deadlineMs: 30_000 });
+    await using ask = openClient(RegistryService, peerOf(gateway, Number(port)));
     const { user } = await ask.resolveToken(digest(ADMIN.token));
     expect(user?.isSystemAdmin).toBe(true);
     const session = await ask.logIn({ name: ADMIN.name, password: ADMIN.password });

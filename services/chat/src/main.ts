@@ -35,6 +35,7 @@ await runService("chat", async ({ log, env }) => {
     host,
     port: config.HEADGATE_GRPC_PORT,
     services: [createChatRpc(chat)],
+    access: config.access,
     log,
     ready,
   };

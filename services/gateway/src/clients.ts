@@ -30,6 +30,11 @@ const DECISIONS: Readonly<Record<number, Admission["decision"]>> = {
   [Decision.IN_PROGRESS]: "in_progress",
 };
 
+/** In whose name a management call is made: its actor. */
+export function userOf({ actor }: { readonly actor?: { readonly userId?: string } }) {
+  return actor?.userId || undefined;
+}
+
 /** What the registry is asked. */
 export function createRegistryClient(registry: Client<typeof RegistryService>) {
   return {

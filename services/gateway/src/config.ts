@@ -1,5 +1,6 @@
 /** The gateway's settings: every field with its default and bounds; all faults are told at once. */
 import { addresses, flag, integer, optional, readEnv, url } from "@headgate/kit/env";
+import { readClientAccess, rpcClientFields } from "@headgate/kit/grpc";
 import { kafkaFields, readKafkaAccess } from "@headgate/kit/kafka-settings";
 import { commonFields } from "@headgate/kit/lifecycle";
 import { networks } from "./source.ts";
@@ -16,6 +17,7 @@ export type Config = ReturnType<typeof readConfig>;
 export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const read = readEnv(env, {
     ...commonFields,
+    ...rpcClientFields,
     ...kafkaFields,
     /** Port of the front door; 0: any free one. */
     HEADGATE_PORT: integer({ min: 0, max: 65_535, fallback: 8065 }),
@@ -61,6 +63,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
       /\/+$/,
       "",
     ),
+    rpcAccess: readClientAccess("gateway", read),
     registryAddress: read.HEADGATE_REGISTRY_ADDRESS[0] ?? "",
     chatAddress: read.HEADGATE_CHAT_ADDRESS[0] ?? "",
     rateLimiterAddress: read.HEADGATE_RATE_LIMITER_ADDRESS[0] ?? "",

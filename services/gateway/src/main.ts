@@ -15,7 +15,12 @@ import { topics } from "@headgate/proto/topics";
 import { createAdmissions } from "./admissions.ts";
 import { takeAnswers } from "./answered-changes.ts";
 import { createBodyRoom } from "./body-room.ts";
-import { createGetMessages, createRateLimiterClient, createRegistryClient } from "./clients.ts";
+import {
+  createGetMessages,
+  createRateLimiterClient,
+  createRegistryClient,
+  userOf,
+} from "./clients.ts";
 import { readConfig } from "./config.ts";
 import { createApi } from "./dialects/headgate/api/index.ts";
 import { createDialects } from "./dialects/index.ts";
@@ -49,11 +54,13 @@ await runService("gateway", async ({ log, env }) => {
   const versions = new Map<string, string>();
   const peer = (name: string, address: string) => ({
     address,
+    audience: name,
+    access: config.rpcAccess,
     onVersion: (version: string) => versions.set(name, version),
   });
   const registryPeer = peer("registry", config.registryAddress);
   const registryRpc = scope.use(openClient(RegistryService, registryPeer));
-  const management = scope.use(openClient(ManagementService, registryPeer));
+  const management = scope.use(openClient(ManagementService, { ...registryPeer, userOf }));
   const chat = scope.use(openClient(ChatService, peer("chat", config.chatAddress)));
   const limiterRpc = scope.use(
     openClient(RateLimiterService, peer("rate-limiter", config.rateLimiterAddress)),

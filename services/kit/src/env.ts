@@ -3,6 +3,11 @@
  * Each service's config.ts lists its fields; an unknown `HEADGATE_*` name is a fault, so that a typo cannot hide.
  */
 
+import { readFileSync, statSync } from "node:fs";
+
+/** Bytes of a file that a setting names, at most. Certificates and their chains have some KiB. */
+const FILE_BYTES_MAX = 1024 * 1024;
+
 /** A field's reader: gets the raw text (never blank) and returns the value, or throws an Error whose message says what is wrong. */
 type Reader<T> = (raw: string) => T;
 
@@ -95,6 +100,19 @@ export function bytes(count: number): Field<Uint8Array> {
     const value = Buffer.from(raw, raw.length === count * 2 ? "hex" : "base64");
     if (value.length !== count) throw new Error(`must be ${count} bytes in base64 or hex`);
     return value;
+  });
+}
+
+/** The contents of a file, given by its path; 1 MiB at most. Read once: a changed file counts from the next start. */
+export function file(): Field<Buffer> {
+  return field((path) => {
+    try {
+      if (statSync(path).size <= FILE_BYTES_MAX) return readFileSync(path);
+    } catch (thrown) {
+      const { code } = thrown as NodeJS.ErrnoException; // thrown by node:fs
+      throw new Error(`names a file that cannot be read (${code})`);
+    }
+    throw new Error(`names a file of more than ${FILE_BYTES_MAX} bytes`);
   });
 }
 

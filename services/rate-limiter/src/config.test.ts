@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { readConfig } from "./config.ts";
 
-test("needs nothing but Redis", () => {
-  const config = readConfig({ REDIS_URL: "redis://redis:6379" });
+test("on the loopback, needs nothing but Redis", () => {
+  const env = { HEADGATE_HOST: "127.0.0.1", REDIS_URL: "redis://redis:6379" };
+  const config = readConfig(env);
   expect([config.REDIS_URL, config.HEADGATE_GRPC_PORT]).toEqual(["redis://redis:6379", 9090]);
 });
 

@@ -27,7 +27,8 @@ await runService("rate-limiter", async ({ log, env }) => {
     ...createMetrics(log),
   });
   const services = [createRateLimiterRpc(limiter)];
-  scope.use(await serveRpc({ host, port: config.HEADGATE_GRPC_PORT, services, log }));
+  const { HEADGATE_GRPC_PORT: port, access } = config;
+  scope.use(await serveRpc({ host, port, services, access, log }));
   const health = scope.use(
     await openHealth({
       host,

@@ -4,6 +4,7 @@ import { readConfig } from "./config.ts";
 import { createToken } from "./credential.ts";
 
 const GOOD = {
+  HEADGATE_HOST: "127.0.0.1",
   DATABASE_URL: "postgres://localhost/headgate",
   KAFKA_BROKERS: "127.0.0.1:9092",
   HEADGATE_SECRET_KEY: Buffer.alloc(32, 1).toString("base64"),

@@ -1,5 +1,6 @@
 /** The registry's settings. */
 import { bytes, ConfigError, flag, integer, optional, readEnv, text, url } from "@headgate/kit/env";
+import { readServerAccess, rpcServerFields } from "@headgate/kit/grpc";
 import { kafkaFields, readKafkaAccess } from "@headgate/kit/kafka-settings";
 import { commonFields } from "@headgate/kit/lifecycle";
 import { isToken } from "./credential.ts";
@@ -11,6 +12,7 @@ export type Config = Readonly<ReturnType<typeof readConfig>>;
 
 const fields = {
   ...commonFields,
+  ...rpcServerFields,
   /** Postgres of the registry's schema. */
   DATABASE_URL: url(["postgres:", "postgresql:"]),
   ...kafkaFields,
@@ -35,6 +37,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     host: values.HEADGATE_HOST,
     opsPort: values.HEADGATE_OPS_PORT,
     grpcPort: values.HEADGATE_GRPC_PORT,
+    access: readServerAccess("registry", values),
     databaseUrl: values.DATABASE_URL,
     kafka: readKafkaAccess(values),
     secretKey: values.HEADGATE_SECRET_KEY,

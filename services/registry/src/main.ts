@@ -79,6 +79,7 @@ await runService("registry", async ({ log, env }) => {
       host: config.host,
       port: config.grpcPort,
       services: createRegistryRpc(registry),
+      access: config.access,
       log,
       ready: () => db.ready,
     }),

@@ -12,6 +12,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 import type { Span } from "../telemetry.ts";
+import type { Identity } from "./statement.ts";
 
 /** The largest message that is sent or taken, in bytes, either way. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
@@ -23,6 +24,8 @@ export const VERSION_HEADER = "headgate-version";
 export type Call = {
   /** Ms left when the call arrived; past them nobody waits for the answer. */
   readonly deadlineMs: number;
+  /** In whose name it is made; undefined on a server that verifies no statements. */
+  readonly identity: Identity | undefined;
   /** Aborts when the caller hung up or the deadline passed. */
   readonly signal: AbortSignal;
   /** The call's own span, to add attributes to; undefined when nothing is traced. */
@@ -44,15 +47,21 @@ export type AnyHandler = (request: never, call: Call) => Promise<unknown>;
 export type Implementation = {
   readonly service: DescService;
   readonly handlers: Readonly<Record<string, AnyHandler>>;
+  /** Which identities may call it, on a server that verifies statements; absent: every one that was verified. */
+  readonly mayCall?: ((identity: Identity) => boolean) | undefined;
 };
 
-/** Ties handlers to a service descriptor. */
+/**
+ * Ties handlers to a service descriptor.
+ * @param options.mayCall which identities may call; others get permission_denied `identity_not_allowed`
+ */
 export function implement<S extends DescService>(
   service: S,
   handlers: Handlers<S>,
+  options: Pick<Implementation, "mayCall"> = {},
 ): Implementation {
   // The keys are checked by the type of `handlers`; the server looks them up by the descriptor's own names.
-  return { service, handlers: handlers as Readonly<Record<string, AnyHandler>> };
+  return { service, handlers: handlers as Readonly<Record<string, AnyHandler>>, ...options };
 }
 
 /**

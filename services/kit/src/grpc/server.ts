@@ -1,12 +1,5 @@
 /** Serves rpcs: errors by the table, deadlines, health, reflection, spans, and a drain that ends. */
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  status,
-} from "@grpc/grpc-js";
+import { Metadata, Server, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { AppError, STATUS } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -20,6 +13,8 @@ import {
   withSpan,
 } from "../telemetry.ts";
 import { VERSION } from "../version.ts";
+import { type ServerAccess, toServerCredentials } from "./access.ts";
+import { type Authentication, createAuthentication } from "./authentication.ts";
 import {
   type AnyHandler,
   type Implementation,
@@ -29,6 +24,7 @@ import {
   VERSION_HEADER,
 } from "./definition.ts";
 import { addReflection } from "./reflection.ts";
+import type { Identity } from "./statement.ts";
 import { statusName, toStatus } from "./status.ts";
 
 /** Ms a call may take when its caller gave no deadline, and the most anyone may ask for. */
@@ -47,6 +43,9 @@ const SERVER_FAULTS: ReadonlySet<number> = new Set([
   status.DATA_LOSS,
 ]);
 
+/** Ms between two log lines about refused callers. */
+const REFUSED_LOG_MS = 10_000;
+
 /** Goes with every answer. */
 const ABOUT = new Metadata();
 ABOUT.set(VERSION_HEADER, VERSION);
@@ -57,6 +56,7 @@ export type RpcServer = AsyncDisposable & { readonly port: number };
 /**
  * Serves the given services with health (`grpc.health.v1`, per service and "") and reflection.
  * @param options.port 0 takes any free port
+ * @param options.access how callers are known; see `readServerAccess`, which also keeps an open server on the loopback
  * @param options.ready what health says while serving; absent means always ready
  * @throws Error when the port is taken
  */
@@ -64,11 +64,17 @@ export async function serveRpc(options: {
   host: string;
   port: number;
   services: readonly Implementation[];
+  access: ServerAccess;
   log: Log;
   ready?: () => boolean;
 }): Promise<RpcServer> {
-  const { services, log } = options;
+  const { services, access, log } = options;
+  const { verifier } = access;
+  const duration = histogram(METRIC.rpcServerDuration, { unit: "s" });
+  const onRefused = createRefusalRecorder(duration, log);
+  const authentication = verifier && createAuthentication({ verifier, services, onRefused });
   const server = new Server({
+    ...(authentication && { interceptors: [authentication.interceptor] }),
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
     // Connections end now and then (grpc-js adds jitter), so that callers spread over replicas that came later.
@@ -77,21 +83,23 @@ export async function serveRpc(options: {
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 5_000,
   });
-  const duration = histogram(METRIC.rpcServerDuration, { unit: "s" });
   for (const { service, handlers } of services) {
     const served = service.methods.map((method) => {
       const handler = handlers[method.localName];
       if (!handler) throw new Error(`${methodName(service, method)} has no handler`);
       const name = methodName(service, method);
-      return [method.localName, createUnary({ name, handler, log, duration })] as const;
+      return [
+        method.localName,
+        createUnary({ name, handler, authentication, log, duration }),
+      ] as const;
     });
     server.addService(toServiceDefinition(service), Object.fromEntries(served));
   }
   const health = createHealth(services, options.ready);
   health.addToServer(server);
   addReflection(server, services);
-  const port = await bind(server, options.host, options.port);
-  log.info("rpc.listening", { port });
+  const port = await bind(server, options);
+  log.info("rpc.listening", { port, identities: verifier !== undefined, tls: !!access.tls });
 
   return {
     port,
@@ -104,14 +112,31 @@ export async function serveRpc(options: {
 
 type Duration = ReturnType<typeof histogram>;
 
+/** Records refused calls like served ones, and logs the first of each 10 s. */
+function createRefusalRecorder(duration: Duration, log: Log) {
+  let loggedMs = Number.NEGATIVE_INFINITY;
+  return function onRefused(method: string, error: AppError): void {
+    duration.record(0, {
+      [ATTR.rpcSystem]: "grpc",
+      [ATTR.rpcMethod]: method,
+      [ATTR.rpcStatus]: statusName(STATUS[error.code].grpc),
+    });
+    if (performance.now() - loggedMs < REFUSED_LOG_MS) return;
+    loggedMs = performance.now();
+    log.warn("rpc.refused", { [ATTR.rpcMethod]: method, reason: error.reason });
+  };
+}
+
 function createUnary({
   name,
   handler,
+  authentication,
   log,
   duration,
 }: {
   name: string;
   handler: AnyHandler;
+  authentication: Authentication | undefined;
   log: Log;
   duration: Duration;
 }) {
@@ -121,7 +146,8 @@ function createUnary({
   ): void {
     const startedMs = performance.now();
     const span = tracing() ? openSpan(name, call.metadata) : undefined;
-    const { context, expired, settle } = openCall(call, span);
+    const identity = authentication?.identityOf(call.metadata);
+    const { context, expired, settle } = openCall(call, span, identity);
     call.sendMetadata(ABOUT);
     Promise.race([span ? withSpan(span, run) : run(), expired]).then(
       (response) => end(status.OK, () => callback(null, response)),
@@ -162,7 +188,11 @@ function createUnary({
 }
 
 /** The handler's view of a call, and a promise that rejects when nobody waits any more. */
-function openCall(call: ServerUnaryCall<unknown, unknown>, span: Span | undefined) {
+function openCall(
+  call: ServerUnaryCall<unknown, unknown>,
+  span: Span | undefined,
+  identity: Identity | undefined,
+) {
   const deadline = call.getDeadline();
   const at = typeof deadline === "number" ? deadline : deadline.getTime();
   const deadlineMs = Math.max(0, Math.min(DEADLINE_MS_MAX, at - Date.now()));
@@ -174,6 +204,7 @@ function openCall(call: ServerUnaryCall<unknown, unknown>, span: Span | undefine
   const context = {
     deadlineMs,
     span,
+    identity,
     /** Made for those who ask: most handlers do not, and it is dear. */
     get signal() {
       aborter ??= new AbortController();
@@ -236,10 +267,13 @@ function createHealth(services: readonly Implementation[], ready: (() => boolean
   }
 }
 
-function bind(server: Server, host: string, port: number): Promise<number> {
+function bind(
+  server: Server,
+  { host, port, access }: { host: string; port: number; access: ServerAccess },
+): Promise<number> {
   const shown = host.includes(":") ? `[${host}]` : host;
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${shown}:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`${shown}:${port}`, toServerCredentials(access), (error, bound) =>
       error ? reject(error) : resolve(bound),
     );
   });

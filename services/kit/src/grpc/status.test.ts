@@ -4,7 +4,7 @@ import { AppError, type Code, STATUS } from "../errors.ts";
 import { fromStatus, statusName, toStatus } from "./status.ts";
 
 /** What a client sees of a status. */
-function receive(status: ReturnType<typeof toStatus>): ServiceError {
+function receive(status: Partial<ReturnType<typeof toStatus>>): ServiceError {
   const { code = 2, details = "", metadata = new Metadata() } = status;
   return Object.assign(new Error(details), { code, details, metadata });
 }

@@ -26,7 +26,7 @@ type Carried = {
 };
 
 /** The status to end a call with. The cause stays here. Faults that find no room are left out, the last first. */
-export function toStatus(error: AppError): Partial<StatusObject> {
+export function toStatus(error: AppError): StatusObject {
   const metadata = new Metadata();
   metadata.set(ERROR_TRAILER, encode(error));
   return {
