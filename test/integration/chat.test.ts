@@ -281,7 +281,7 @@ test("reads over rpc: pages, ids, replies; and says what is wrong with a questio
 const UNDECODABLE = Uint8Array.of(0x12, 0x01, 0xff);
 
 /** Topics of its own, and chat between them once started. */
-async function openWorld() {
+async function openWorld(storage: Postgres = db) {
   const { kafkaBrokers } = await useParts();
   const suffix = createId();
   const requested = { ...topics.chatRequested, name: `${topics.chatRequested.name}.${suffix}` };
@@ -292,7 +292,7 @@ async function openWorld() {
   };
   const groups = { [`first-${suffix}`]: [requested], [`second-${suffix}`]: [requested] };
   await provisionTopics({ brokers: kafkaBrokers, topics: [requested, posted], groups, log });
-  const chat = createChatService({ store: createChatStore(db) });
+  const chat = createChatService({ store: createChatStore(storage) });
   const handler = createChatConsumer({
     chat,
     announce: kafka.publisher(posted),
@@ -338,6 +338,28 @@ async function openWorld() {
     });
   }
 }
+
+test("a batch that the database cannot store within its statement timeout is stored in parts", async () => {
+  const { databaseUrl } = await useParts();
+  const url = await freshDatabase(databaseUrl, "chat_slow");
+  await migrate({ url, schema: "chat", folder, log });
+  await using slow = await openPostgres({ url, statementTimeoutMs: 500, log });
+  await eventually(() =>
+    slow.query(
+      "create function chat.wait() returns trigger language plpgsql as $$ begin perform pg_sleep(0.004); return new; end $$",
+    ),
+  );
+  await slow.query(
+    "create trigger wait before insert on chat.messages for each row execute function chat.wait()",
+  );
+  const world = await openWorld(slow);
+  const channelId = createId();
+  const events = Array.from({ length: 500 }, () => buildEvent({ channelId }));
+  await world.publish(events);
+  await world.start();
+  const announced = await world.announced(500);
+  expect(announced.map(({ message }) => message?.id)).toEqual(events.map(({ id }) => id));
+});
 
 /** Publishes the event with the longest text that is not refused for its size, found by halving. */
 async function publishLargest(publish: (events: Event[]) => Promise<void>, channelId: string) {

@@ -75,9 +75,26 @@ describe("a chunk", () => {
       return allDone(names);
     });
     expect(result.settled).toBe(2);
-    expect(result.calls).toHaveLength(31);
+    expect(result.calls).toHaveLength(32); // the last two one by one
     expect(result.buried).toEqual([]);
     expect(Math.max(...result.pauses)).toBeLessThanOrEqual(5_000);
+  });
+
+  test("that is too slow as a whole is worked in parts, in its order, which grow again", async () => {
+    const names = Array.from({ length: 40 }, (_, at) => `${at}`);
+    const worked: string[] = [];
+    const { settled, calls, buried } = await run(
+      names.map((name) => buildEntry(name, "key")),
+      (some) => {
+        if (some.length > 12) throw new AppError("unavailable", "database_unavailable", "too slow");
+        worked.push(...some);
+        return allDone(some);
+      },
+    );
+    expect(settled).toBe(40);
+    expect(worked).toEqual(names);
+    expect(buried).toEqual([]);
+    expect(calls.map(({ length }) => length)).toEqual([40, 40, 20, 10, 20, 10, 10, 10]);
   });
 
   test("with a poison record is worked one by one: it is buried, its neighbours are done", async () => {

@@ -28,7 +28,8 @@ const LOG_EVERY = 10;
 
 /**
  * Settles entries of one partition, in order.
- * - The handler throws with verdict `retry`: all of them again after a pause, for as long as it takes.
+ * - The handler throws with verdict `retry`: all of them again after a pause, for as long as it takes; from the second time
+ *   on in parts, each half as large as the last (down to one record), which double again as they are done.
  * - It throws with verdict `dead`: again one by one; those that still throw so are buried.
  * - It answers `retry` for some: those again after a pause, and with them what follows them under the same key.
  * @returns how many from the first on are settled: all, unless the signal aborted
@@ -60,49 +61,66 @@ export async function settle<Value>(
 
   async function settleSome(some: readonly Entry<Value>[]): Promise<void> {
     let todo = some;
+    /** Entries given to the handler at once: fewer while it fails, for what is too slow as a whole may work in parts. */
+    let limit = some.length;
+    /** A part of this size failed after smaller ones were done. */
+    let tooMany = Number.POSITIVE_INFINITY;
+    let hasGrown = false;
     for (let attempt = 1; todo.length > 0 && !signal.aborted; attempt++) {
+      const part = todo.slice(0, limit);
+      const rest = todo.slice(limit);
       let outcomes: readonly Outcome[];
       try {
-        outcomes = await run(todo);
-        if (outcomes.length !== todo.length) {
+        outcomes = await run(part);
+        if (outcomes.length !== part.length) {
           throw new AppError("internal", "outcomes_missing", "The handler left records out.");
         }
       } catch (thrown) {
         const error = AppError.from(thrown);
         const again = STATUS[error.code].record === "retry";
-        if (again || todo.length > 1)
-          say(again ? "log.chunk_waits" : "log.chunk_split", error, attempt);
+        if (again || part.length > 1)
+          say(again ? "log.chunk_waits" : "log.chunk_split", part, error, attempt);
         if (again) {
           onOutcome("retry", error.reason);
+          if (hasGrown) tooMany = part.length;
+          if (hasGrown || attempt > 1) limit = Math.max(1, part.length >> 1);
+          hasGrown = false;
           await pause(
             Math.max(delayMs(RETRY, attempt), Math.min(error.retryAfterMs ?? 0, RETRY.mostMs)),
           );
           continue;
         }
-        if (todo.length > 1) {
-          for (const one of todo) {
+        if (part.length > 1) {
+          for (const one of part) {
             await settleSome([one]);
             if (!settled.has(one)) return; // given up meanwhile
           }
-          return;
+          todo = rest;
+          attempt = 0;
+          continue;
         }
         log.error("log.record_dead", {
           reason: error.reason,
-          offset: todo[0]?.record.offset,
+          offset: part[0]?.record.offset,
           error,
         });
         outcomes = [{ kind: "dead", reason: error.reason }];
       }
-      const left = await act(todo, outcomes);
-      if (left.length === 0) return;
-      say("log.chunk_waits", undefined, attempt);
-      todo = left;
-      await pause(delayMs(RETRY, attempt));
+      const left = await act(part, outcomes);
+      todo = [...left, ...rest];
+      if (left.length > 0) {
+        say("log.chunk_waits", left, undefined, attempt);
+        await pause(delayMs(RETRY, attempt));
+      } else {
+        hasGrown = limit * 2 < tooMany;
+        if (hasGrown) limit *= 2;
+        attempt = 0;
+      }
     }
 
-    function say(msg: string, error: unknown, attempt: number): void {
+    function say(msg: string, about: readonly Entry<Value>[], error: unknown, attempt: number) {
       if (attempt % LOG_EVERY !== 1) return;
-      log.warn(msg, { count: todo.length, offset: todo[0]?.record.offset, attempt, error });
+      log.warn(msg, { count: about.length, offset: about[0]?.record.offset, attempt, error });
     }
   }
 
