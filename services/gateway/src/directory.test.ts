@@ -89,3 +89,78 @@ test("members come and go", () => {
   remove("channel_member:c1:u1");
   expect(directory.isChannelMember("c1", "u1")).toBe(false);
 });
+
+test("what is not in the topic any more when it is read again is dropped, and all else stays served meanwhile", async () => {
+  const { directory, find } = open();
+  const record = (
+    key: string,
+    subject: MessageInitShape<typeof RegistryChangedSchema>["subject"],
+  ) => ({
+    key,
+    value: create(RegistryChangedSchema, { subject }),
+  });
+  const member = { channelId: "c1", userId: "u1" };
+  const kept = [
+    record("team:t1", { case: "team", value: team }),
+    record("channel:c1", { case: "channel", value: channel }),
+    record("hook:h1", { case: "hook", value: { ...hook, credentialDigests: [digest(1)] } }),
+  ];
+  const deleted = [
+    record("hook:h2", {
+      case: "hook",
+      value: { ...hook, id: "h2", credentialDigests: [digest(2)] },
+    }),
+    record("user:u1", { case: "user", value: { id: "u1", name: "sam" } }),
+    record("channel_member:c1:u1", { case: "channelMember", value: member }),
+  ];
+  directory.apply([...kept, ...deleted]);
+  const changed: string[] = [];
+  directory.onChange(({ key, value }) => {
+    if (value === null) changed.push(key);
+  });
+
+  const caughtUp = Promise.withResolvers<void>();
+  directory.refresh(caughtUp.promise);
+  directory.apply(kept);
+  expect(find(2)).toBeDefined();
+  caughtUp.resolve();
+  await caughtUp.promise;
+
+  expect(find(1)).toMatchObject({ record: hook, team, channel });
+  expect(find(2)).toBeUndefined();
+  expect(directory.user("u1")).toBeUndefined();
+  expect(directory.isChannelMember("c1", "u1")).toBe(false);
+  expect(changed.sort()).toEqual(["channel_member:c1:u1", "hook:h2", "user:u1"]);
+});
+
+test("a log that was rolled back brings back no older state and nothing that was removed", async () => {
+  const { directory, find } = open();
+  const version = (seconds: bigint, byte: number) => ({
+    key: "hook:h1",
+    value: create(RegistryChangedSchema, {
+      subject: {
+        case: "hook",
+        value: { ...hook, credentialDigests: [digest(byte)], updatedAt: { seconds } },
+      },
+    }),
+  });
+  const teamRecord = {
+    key: "team:t1",
+    value: create(RegistryChangedSchema, { subject: { case: "team", value: team } }),
+  };
+  const other = {
+    key: "hook:h2",
+    value: create(RegistryChangedSchema, {
+      subject: { case: "hook", value: { ...hook, id: "h2", credentialDigests: [digest(3)] } },
+    }),
+  };
+  directory.apply([teamRecord, version(7n, 2), other, { key: "hook:h2", value: null }]);
+  const caughtUp = Promise.withResolvers<void>();
+  directory.refresh(caughtUp.promise);
+  directory.apply([teamRecord, version(5n, 1), other]);
+  caughtUp.resolve();
+  await caughtUp.promise;
+  expect(find(1)).toBeUndefined();
+  expect(find(2)).toBeDefined();
+  expect(find(3)).toBeUndefined();
+});

@@ -27,6 +27,12 @@ export type DirectoryCopy = Directory & {
    * removed. What the log brings of before does not undo it.
    */
   applyAnswers(records: readonly DirectoryRecord[]): void;
+  /**
+   * The topic is read again from its start, because tombstones may have been missed: records are held back until
+   * `caughtUp` resolves, and then taken at once, each key's last one, unless something newer is known. What is not among
+   * them is dropped.
+   */
+  refresh(caughtUp: Promise<void>): void;
   /** Takes an answer of the registry, unless something newer is known. */
   merge(answer: ResolveHookResponse): void;
   /** Takes a channel that the registry named, unless something newer is known. */
@@ -59,6 +65,8 @@ export function createDirectory(): DirectoryCopy {
   const answered = new Map<string, number>();
   const removed = new Set<string>();
   const listeners = new Set<(record: DirectoryRecord) => void>();
+  /** While the topic is read again: the last record of each key, and the keys that answers brought meanwhile. */
+  let reread: { records: Map<string, DirectoryRecord>; answered: Set<string> } | undefined;
 
   return {
     team: (id) => teams.get(id),
@@ -75,6 +83,10 @@ export function createDirectory(): DirectoryCopy {
     mergeChannel: (channel) => put({ case: "channel", value: channel }, true),
     apply(records) {
       for (const record of records) {
+        if (reread) {
+          reread.records.set(record.key, record);
+          continue;
+        }
         if (record.value === null) {
           removed.delete(record.key);
           remove(record.key);
@@ -82,8 +94,18 @@ export function createDirectory(): DirectoryCopy {
         for (const listener of listeners) listener(record);
       }
     },
+    refresh(caughtUp) {
+      const begun = { records: new Map<string, DirectoryRecord>(), answered: new Set<string>() };
+      reread = begun;
+      void caughtUp.then(() => {
+        if (reread !== begun) return; // it was begun once more
+        reread = undefined;
+        replace(begun);
+      });
+    },
     applyAnswers(records) {
       for (const record of records) {
+        reread?.answered.add(record.key);
         if (record.value === null) {
           remove(record.key);
           remember(removed, record.key);
@@ -98,6 +120,40 @@ export function createDirectory(): DirectoryCopy {
       return () => listeners.delete(listener);
     },
   };
+
+  /**
+   * Takes what was read again. A log that was rolled back may hold less than the copy: what is newer here stays. What came
+   * in an answer meanwhile may not be in the log yet.
+   */
+  function replace({ records, answered }: NonNullable<typeof reread>): void {
+    for (const key of listKeys()) {
+      if (!records.has(key) && !answered.has(key)) take({ key, value: null });
+    }
+    for (const record of records.values()) {
+      if (!answered.has(record.key) && !removed.has(record.key)) take(record);
+    }
+  }
+
+  function take(record: DirectoryRecord): void {
+    if (record.value === null) remove(record.key);
+    else put(record.value.subject, true);
+    for (const listener of listeners) listener(record);
+  }
+
+  /** The keys of all that is known. */
+  function listKeys(): string[] {
+    const things = { team: teams, user: users, channel: channels, hook: hooks };
+    const keys = Object.entries(things).flatMap(([kind, known]) =>
+      [...known.keys()].map((id) => `${kind}:${id}`),
+    );
+    for (const [channelId, ids] of members) {
+      for (const id of ids) keys.push(`channel_member:${channelId}:${id}`);
+    }
+    for (const [teamId, own] of roles) {
+      for (const id of own.keys()) keys.push(`team_member:${teamId}:${id}`);
+    }
+    return keys;
+  }
 
   function hookByDigest(digest: string): Hook | undefined {
     const record = hooks.get(hookIds.get(digest) ?? "");

@@ -71,7 +71,11 @@ await runService("gateway", async ({ log, env }) => {
 
   const directory = createDirectory();
   const changes = scope.use(
-    await kafka.follow(topics.registryChanged, { from: "start" }, directory.apply),
+    await kafka.follow(
+      topics.registryChanged,
+      { from: "start", onRestart: directory.refresh },
+      directory.apply,
+    ),
   );
   let isCaughtUp = false;
   void changes.caughtUp.then(() => {
