@@ -1,7 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "@headgate/kit/errors";
 import {
@@ -18,14 +15,13 @@ import {
   retry,
 } from "@headgate/kit/kafka";
 import { recordSpans } from "@headgate/kit/telemetry/recorded-spans";
-import { prepareKafka } from "@headgate/local/parts/kafka";
-import { claimPorts } from "@headgate/local/ports";
 import type { Event, EventSchema } from "@headgate/proto/event/v1/event";
 import { topics } from "@headgate/proto/topics";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { buildEvent } from "../support/builders.ts";
 import { createCollectedLog } from "../support/collected-log.ts";
 import { eventually } from "../support/eventually.ts";
+import { startBroker } from "../support/kafka-broker.ts";
 import { useParts } from "../support/parts.ts";
 
 type Settings = { partitions?: number; brokers?: string[] };
@@ -553,45 +549,6 @@ describe("when the broker is away", () => {
     await eventually(() => live.includes(event.id));
   });
 });
-
-/** A broker of its own, to be killed. */
-async function startBroker() {
-  const folder = await mkdtemp(join(tmpdir(), "headgate-broker-"));
-  const ports = await claimPorts(join(folder, "ports.json"), ["broker", "controller"]);
-  const part = await prepareKafka(
-    { folder, logFolder: folder, runFolder: folder, throwaway: true, report() {} },
-    ports,
-  );
-  onTestFinished(async () => {
-    await part.process.stop();
-    await rm(folder, { recursive: true, force: true });
-  });
-  await part.process.start();
-  let killed: number | undefined;
-  return {
-    address: part.address,
-    kill() {
-      killed = part.process.pid;
-      part.process.kill("SIGKILL");
-    },
-    /** Resolves when each of its threads stands still: on a busy machine some serve on for a moment. */
-    async freeze() {
-      const { pid } = part.process;
-      part.process.kill("SIGSTOP");
-      await eventually(async () => {
-        const threads = await readdir(`/proc/${pid}/task`);
-        const stats = threads.map((id) => readFile(`/proc/${pid}/task/${id}/stat`, "utf8"));
-        for (const stat of await Promise.all(stats)) expect(stat).toMatch(/\) T /);
-      });
-    },
-    thaw: () => part.process.kill("SIGCONT"),
-    /** Resolves when it serves again. Its connections are gone a moment before it is. */
-    async start() {
-      await eventually(() => part.process.pid !== killed);
-      await part.process.start();
-    },
-  };
-}
 
 /** Callers that publish one event after the other, each with numbers in a channel of its own; stops when told. */
 function startLoad({ publish }: Pick<Opened, "publish">, callerCount: number) {

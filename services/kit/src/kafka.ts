@@ -68,9 +68,9 @@ export async function openKafka(options: KafkaOptions): Promise<Kafka> {
         name,
       });
     },
-    async follow(topic, { from }, onRecords) {
+    async follow(topic, options, onRecords) {
       const purpose = `follow-${++opened}`;
-      return openFollower({ cluster, log, metrics, topic, from, purpose, onRecords });
+      return openFollower({ cluster, log, metrics, topic, ...options, purpose, onRecords });
     },
     lag: (groups) => readLag(cluster, groups),
     get ready() {

@@ -77,7 +77,10 @@ export type Apis = {
       topics: { topic: string; partitions: { partition: number }[] }[];
     };
     result: {
-      responses: { topic: string; partitions: { partition: number; offset: string }[] }[];
+      responses: {
+        topic: string;
+        partitions: { partition: number; offset: string; metadata: string | null }[];
+      }[];
     };
   };
   OffsetCommit: {
@@ -85,7 +88,10 @@ export type Apis = {
       groupId: string;
       groupGenerationId: number;
       memberId: string;
-      topics: { topic: string; partitions: { partition: number; offset: string }[] }[];
+      topics: {
+        topic: string;
+        partitions: { partition: number; offset: string; metadata: string }[];
+      }[];
     };
     result: unknown;
   };

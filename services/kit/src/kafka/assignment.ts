@@ -1,17 +1,35 @@
 /** Who gets which partitions, and how members tell each other: Kafka's consumer protocol, version 0. */
 
-/** The partitions of one member. */
-export type Share = { readonly memberId: string; readonly partitions: readonly number[] };
+/** A member of a group, and what it reads. */
+export type Subscription = { readonly memberId: string; readonly topics: readonly string[] };
 
-/** Deals the partitions out in turn, to the members in the order of their ids. */
-export function assign(memberIds: readonly string[], partitionCount: number): Share[] {
-  const sorted = [...memberIds].sort();
-  return sorted.map((memberId, at) => ({
-    memberId,
-    partitions: Array.from({ length: partitionCount }, (_, partition) => partition).filter(
-      (partition) => partition % sorted.length === at,
-    ),
-  }));
+/** The partitions of one member, by topic. */
+export type Share = {
+  readonly memberId: string;
+  readonly partitions: ReadonlyMap<string, readonly number[]>;
+};
+
+/**
+ * Deals the partitions of each topic out in turn, to the members that subscribe to it, in the order of their ids. Topics
+ * that are not in `counts` are left out.
+ */
+export function assign(
+  members: readonly Subscription[],
+  counts: ReadonlyMap<string, number>,
+): Share[] {
+  const sorted = [...members].sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
+  const shares = new Map(sorted.map(({ memberId }) => [memberId, new Map<string, number[]>()]));
+  for (const [topic, count] of counts) {
+    const readers = sorted.filter(({ topics }) => topics.includes(topic));
+    for (const [at, { memberId }] of readers.entries()) {
+      const own = Array.from({ length: count }, (_, partition) => partition);
+      shares.get(memberId)?.set(
+        topic,
+        own.filter((partition) => partition % readers.length === at),
+      );
+    }
+  }
+  return [...shares].map(([memberId, partitions]) => ({ memberId, partitions }));
 }
 
 /** `version int16 | topics: string | user data bytes` */
@@ -23,13 +41,32 @@ export function encodeSubscription(topic: string): Buffer {
   return bytes;
 }
 
+/** The topics of a subscription; none when it is cut off. */
+export function decodeSubscription(bytes: Buffer): string[] {
+  const topics: string[] = [];
+  if (bytes.length < 6) return topics;
+  let at = 6;
+  for (let left = bytes.readInt32BE(2); left > 0 && at + 2 <= bytes.length; left--) {
+    const end = at + 2 + bytes.readInt16BE(at);
+    topics.push(bytes.toString("utf8", at + 2, end));
+    at = end;
+  }
+  return topics;
+}
+
 /** `version int16 | topics: string, partitions: int32 | user data bytes` */
-export function encodeAssignment(topic: string, partitions: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(2 + 4 + 2 + Buffer.byteLength(topic) + 4 + partitions.length * 4 + 4);
-  bytes.writeInt32BE(1, 2);
-  let at = writeText(bytes, 6, topic);
-  at = bytes.writeInt32BE(partitions.length, at);
-  for (const partition of partitions) at = bytes.writeInt32BE(partition, at);
+export function encodeAssignment(partitions: ReadonlyMap<string, readonly number[]>): Buffer {
+  let size = 2 + 4 + 4;
+  for (const [topic, list] of partitions) {
+    size += 2 + Buffer.byteLength(topic) + 4 + list.length * 4;
+  }
+  const bytes = Buffer.alloc(size);
+  let at = bytes.writeInt32BE(partitions.size, 2);
+  for (const [topic, list] of partitions) {
+    at = writeText(bytes, at, topic);
+    at = bytes.writeInt32BE(list.length, at);
+    for (const partition of list) at = bytes.writeInt32BE(partition, at);
+  }
   bytes.writeInt32BE(0, at);
   return bytes;
 }

@@ -20,6 +20,20 @@ export type FetchedRecord = {
   readonly headers: Buffer;
 };
 
+/** Which records are wanted. */
+export type Keep = (key: Buffer | null, offset: number) => boolean;
+
+/** What was read of a partition. */
+export type Decoded = {
+  readonly records: FetchedRecord[];
+  /** Where to read on. */
+  readonly next: number;
+  /** Records that `keep` left out. */
+  readonly skipped: number;
+  /** The leader epoch of the last batch; undefined when there is none. */
+  readonly epoch: number | undefined;
+};
+
 /** Bytes of a batch before its records. */
 const HEAD_BYTES = 61;
 const CRC_AT = 17;
@@ -70,15 +84,15 @@ export function encodeBatch(
 }
 
 /**
- * The records at `from` and after. `next` is where to read on: past the last whole batch, also when compaction left
- * nothing in it. A batch that the fetch cut off is left for the next one; markers of transactions are passed over.
+ * The records at `from` and after, or those of them that `keep` wants. `next` is where to read on: past the last whole
+ * batch, also when compaction left nothing in it. A batch that the fetch cut off is left for the next one; markers of
+ * transactions are passed over.
  * @throws Error when a batch is damaged or does not decompress
  */
-export function decodeBatches(
-  bytes: Buffer,
-  from: number,
-): { records: FetchedRecord[]; next: number } {
+export function decodeBatches(bytes: Buffer, from: number, keep?: Keep): Decoded {
   const records: FetchedRecord[] = [];
+  let epoch: number | undefined;
+  let skipped = 0;
   let next = from;
   for (let start = 0; start + HEAD_BYTES <= bytes.length; ) {
     const end = start + 12 + bytes.readInt32BE(start + 8);
@@ -88,6 +102,7 @@ export function decodeBatches(
     if (crc32c(bytes, start + ATTRIBUTES_AT, end) !== bytes.readUInt32BE(start + CRC_AT)) {
       throw new Error(`batch at ${base} is damaged`);
     }
+    epoch = bytes.readInt32BE(start + 12);
     const attributes = bytes.readInt16BE(start + ATTRIBUTES_AT);
     const last = base + bytes.readInt32BE(start + 23);
     if (last >= from && (attributes & 0x20) === 0) {
@@ -96,41 +111,70 @@ export function decodeBatches(
       const count = bytes.readInt32BE(start + 57);
       const body = decompress(attributes & 7, bytes.subarray(start + HEAD_BYTES, end));
       const appendTime = (attributes & 8) === 0 ? undefined : maxTime;
-      readRecords(body, count, { base, from, time, appendTime }, records);
+      skipped += readRecords(body, count, { base, from, time, appendTime, keep }, records);
     }
     next = Math.max(next, last + 1);
     start = end;
   }
-  return { records, next };
+  return { records, next, skipped, epoch };
 }
 
+type BatchHead = {
+  readonly base: number;
+  readonly from: number;
+  readonly time: number;
+  readonly appendTime: number | undefined;
+  readonly keep: Keep | undefined;
+};
+
+/**
+ * Records chosen by `keep` may be few: they are copied, so that they do not keep all that was fetched in memory.
+ * @returns how many were left out
+ */
 function readRecords(
   body: Buffer,
   count: number,
-  batch: { base: number; from: number; time: number; appendTime: number | undefined },
+  { base, from, time, appendTime, keep }: BatchHead,
   into: FetchedRecord[],
-): void {
+): number {
   const cursor = { at: 0 };
+  let skipped = 0;
   for (let left = count; left > 0; left--) {
     const length = readVarint(body, cursor);
     const end = cursor.at + length;
     if (end > body.length) throw new RangeError("the record is cut off");
     cursor.at += 1; // attributes, unused
     const timeDelta = readVarlong(body, cursor);
-    const offset = batch.base + readVarint(body, cursor);
+    const offset = base + readVarint(body, cursor);
     const key = readBytes(body, cursor);
-    const value = readBytes(body, cursor);
-    if (offset >= batch.from) {
-      into.push({
-        offset,
-        timestamp: batch.appendTime ?? batch.time + timeDelta,
-        key,
-        value,
-        headers: body.subarray(cursor.at, end),
-      });
+    if (offset >= from) {
+      if (keep === undefined || keep(key, offset)) {
+        const timestamp = appendTime ?? time + timeDelta;
+        const value = readBytes(body, cursor);
+        const record = { offset, timestamp, key, value, headers: body.subarray(cursor.at, end) };
+        into.push(keep === undefined ? record : copyOf(record));
+      } else {
+        skipped++;
+      }
     }
     cursor.at = end;
   }
+  return skipped;
+}
+
+/** The leader epoch of the first batch; undefined when there is no batch. */
+export function readEpoch(bytes: Buffer): number | undefined {
+  return bytes.length < HEAD_BYTES ? undefined : bytes.readInt32BE(12);
+}
+
+/** The record without the bytes around it, which a view would keep in memory. */
+export function copyOf(record: FetchedRecord): FetchedRecord {
+  return {
+    ...record,
+    key: record.key && Buffer.from(record.key),
+    value: record.value && Buffer.from(record.value),
+    headers: Buffer.from(record.headers),
+  };
 }
 
 function readBytes(body: Buffer, cursor: { at: number }): Buffer | null {

@@ -1,5 +1,6 @@
 /** Where things are: which broker leads which partition, who coordinates a group, and the connections to them. */
 import type { Log } from "../log.ts";
+import { UNKNOWN_TOPIC } from "./codes.ts";
 import { type Address, type Link, openLink } from "./link.ts";
 import { createReportRefusal, type ReportRefusal } from "./refusals.ts";
 import type { KafkaAccess } from "./types.ts";
@@ -8,6 +9,8 @@ import type { KafkaAccess } from "./types.ts";
 export type Cluster = {
   /** How many partitions a topic has; undefined while that is not known. */
   countPartitions(topic: string): number | undefined;
+  /** Why a topic is not known, by the last answer about it. */
+  whyUnknown(topic: string): TopicUnknown;
   /** Node that leads a partition; -1 while there is none. */
   leaderOf(topic: string, partition: number): number;
   /** Asks anew, for these topics too from now on; calls at the same time share one question. @throws when no broker answers */
@@ -27,6 +30,16 @@ export type Cluster = {
   /** Logs what a broker refuses for good; refused connections are reported here already. */
   readonly reportRefusal: ReportRefusal;
 };
+
+/** The brokers do not name a topic; `code` is theirs, 3 when there is no such topic. */
+export class TopicUnknown extends Error {
+  readonly code: number;
+
+  constructor(topic: string, code: number) {
+    super(`topic ${topic} is not there (error ${code})`);
+    this.code = code;
+  }
+}
 
 /** ms for the whole of a metadata question, over all brokers that are tried. */
 const REFRESH_TIMEOUT_MS = 10_000;
@@ -49,6 +62,7 @@ export function createCluster(
   const seeds = options.brokers.map(parseAddress);
   const nodes = new Map<number, Address>();
   const leaders = new Map<string, number[]>();
+  const refusals = new Map<string, number>();
   const wanted = new Set<string>();
   const links = new Map<string, Entry>();
   /** Address → when it last did not answer, in ms of `performance.now()`. */
@@ -59,6 +73,7 @@ export function createCluster(
 
   return {
     countPartitions: (topic) => leaders.get(topic)?.length,
+    whyUnknown: (topic) => new TopicUnknown(topic, refusals.get(topic) ?? UNKNOWN_TOPIC),
     leaderOf: (topic, partition) => leaders.get(topic)?.[partition] ?? -1,
     refresh,
     link: (node, purpose) => linkTo(nodes.get(node), purpose),
@@ -101,6 +116,7 @@ export function createCluster(
     for (const { nodeId, host, port } of answer.brokers) nodes.set(nodeId, { host, port });
     controllerId = answer.controllerId;
     for (const { topic, topicErrorCode, partitionMetadata } of answer.topicMetadata) {
+      refusals.set(topic, topicErrorCode);
       if (topicErrorCode !== 0 || partitionMetadata.length === 0) continue; // what we knew may still hold
       const next: number[] = [];
       for (const { partitionId, leader } of partitionMetadata) next[partitionId] = leader;

@@ -4,6 +4,8 @@
 export const DUPLICATE_SEQUENCE = 46;
 /** A batch came before the one that belongs in front of it, or the broker forgot what it had. */
 export const OUT_OF_ORDER_SEQUENCE = 45;
+/** There is no topic or partition of that name, or not yet. */
+export const UNKNOWN_TOPIC = 3;
 /** A position that is not in the log (any more, or yet). */
 export const OFFSET_OUT_OF_RANGE = 1;
 /** The record or its batch is larger than the topic takes. */
@@ -34,3 +36,36 @@ export const NOT_A_MEMBER: ReadonlySet<number> = new Set([22, 25, 82]);
 export const PASSING: ReadonlySet<number> = new Set([
   2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 56, 74, 75, 78, 89,
 ]);
+
+/**
+ * Refusals that do not pass by themselves: rights or settings must be changed, on the broker or here. Code → what to do.
+ */
+const DENIED: ReadonlyMap<number, string> = new Map([
+  [
+    23,
+    "all members of a consumer group must use the same assignment protocol: give this one a group of its own",
+  ],
+  [24, "the name of the consumer group is not valid: change it"],
+  [
+    26,
+    "allow a session timeout of 10 s: group.min.session.timeout.ms, group.max.session.timeout.ms of the broker",
+  ],
+  [
+    29,
+    "grant this client Read and Describe on the topic, and Write where it publishes (Kafka ACLs)",
+  ],
+  [30, "grant this client Read on the consumer group (Kafka ACLs)"],
+  [31, "grant this client the rights on the cluster that it asks for (Kafka ACLs)"],
+  [35, "the broker is too old or too new for this client: see the README of kit for the versions"],
+  [81, "the consumer group is full: raise group.max.size of the broker, or run fewer processes"],
+]);
+
+/** Whether a refusal does not pass by itself. */
+export function isDenied(code: number): boolean {
+  return DENIED.has(code);
+}
+
+/** What an operator must do about a refusal that does not pass by itself. */
+export function explainDenied(code: number): string {
+  return DENIED.get(code) ?? "see the protocol guide of Kafka for the code";
+}

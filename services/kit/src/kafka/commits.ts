@@ -3,12 +3,13 @@ import { delayMs } from "../backoff.ts";
 import { ATTR } from "../semconv.ts";
 import { type SpanContext, startSpan } from "../telemetry.ts";
 import type { KafkaMetrics } from "./metrics.ts";
+import type { Position } from "./offsets.ts";
 import { pause } from "./pause.ts";
 
 /** What is noted and not yet committed. */
 export type Commits = {
-  /** Everything before `offset` has its fate. `trace`: the span of the poll it came with. */
-  note(partition: number, offset: number, trace: SpanContext | undefined): void;
+  /** Every record before the position is done. `trace`: the span of the poll it came with. */
+  note(partition: number, position: Position, trace: SpanContext | undefined): void;
   /** Commits what is noted, within 5 s; what could not be is forgotten and comes again to whoever has the partition next. */
   flush(): Promise<void>;
   /** Forgets what is noted. */
@@ -31,16 +32,16 @@ export function createCommits(options: {
   readonly clientId: string;
   readonly metrics: KafkaMetrics;
   readonly signal: AbortSignal;
-  readonly send: (offsets: readonly (readonly [number, number])[]) => Promise<boolean>;
+  readonly send: (positions: readonly (readonly [number, Position])[]) => Promise<boolean>;
 }): Commits {
   const { topic, group, clientId, metrics, signal, send } = options;
-  const marks = new Map<number, number>();
+  const marks = new Map<number, Position>();
   let trace: SpanContext | undefined;
   let committing: Promise<void> | undefined;
 
   return {
-    note(partition, offset, poll) {
-      marks.set(partition, offset);
+    note(partition, position, poll) {
+      marks.set(partition, position);
       trace = poll ?? trace;
       committing ??= commitSoon();
     },
@@ -84,8 +85,8 @@ export function createCommits(options: {
     let error: string | undefined;
     try {
       if (await send(taken)) {
-        for (const [partition, offset] of taken) {
-          if (marks.get(partition) === offset) marks.delete(partition);
+        for (const [partition, position] of taken) {
+          if (marks.get(partition) === position) marks.delete(partition);
         }
         return true;
       }

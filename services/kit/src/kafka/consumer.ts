@@ -7,6 +7,7 @@ import { type Fetcher, openFetcher } from "./fetcher.ts";
 import { type ConsumerLane, openLane } from "./lane.ts";
 import { openMembership } from "./membership.ts";
 import type { KafkaMetrics } from "./metrics.ts";
+import type { Position } from "./offsets.ts";
 import type { Producer } from "./producer.ts";
 import { createSlots } from "./slots.ts";
 import type { ConsumeOptions, Consumer, Handler, Topic } from "./types.ts";
@@ -33,6 +34,10 @@ export function openConsumer<Desc extends DescMessage>(options: {
   const slots = createSlots(bounds.partitionsAtOnce ?? 4);
   const lanes = new Map<number, ConsumerLane>();
   let fetcher: Fetcher | undefined;
+  /** Reads again what `fetcher` skipped of a backlog: see backlog.ts. */
+  let catchUp: Fetcher | undefined;
+  /** Aborts when the partitions are given back and nothing of them may be committed any more. */
+  let revoked = new AbortController();
 
   const membership = openMembership({
     cluster,
@@ -51,7 +56,7 @@ export function openConsumer<Desc extends DescMessage>(options: {
 
   return {
     get ready() {
-      return membership.ready;
+      return membership.ready && !(fetcher?.denied ?? false);
     },
     async [Symbol.asyncDispose]() {
       await membership.close();
@@ -59,21 +64,31 @@ export function openConsumer<Desc extends DescMessage>(options: {
     },
   };
 
-  function onAssigned(positions: ReadonlyMap<number, number>): void {
-    for (const [partition, position] of positions) lanes.set(partition, open(partition, position));
+  function onAssigned(positions: ReadonlyMap<number, Position>): void {
+    revoked = new AbortController();
+    for (const [partition, position] of positions) {
+      lanes.set(partition, open(partition, position, revoked.signal));
+    }
+    const common = { cluster, log, metrics, topic: topic.name };
     fetcher = openFetcher({
-      cluster,
-      log,
-      metrics,
-      topic: topic.name,
+      ...common,
       purpose: `fetch-${name}`,
       positions,
       wants: (partition) => lanes.get(partition)?.hasRoom ?? false,
+      keeps: (partition) => lanes.get(partition)?.keeps(),
       onFetched: (fetched) => lanes.get(fetched.partition)?.push(fetched),
+    });
+    catchUp = openFetcher({
+      ...common,
+      purpose: `catchup-${name}`,
+      positions: new Map(),
+      wants: () => true,
+      keeps: (partition) => lanes.get(partition)?.keepsDeferred,
+      onFetched: (fetched) => lanes.get(fetched.partition)?.pushDeferred(fetched),
     });
   }
 
-  function open(partition: number, position: number): ConsumerLane {
+  function open(partition: number, position: Position, over: AbortSignal): ConsumerLane {
     return openLane({
       topic,
       group,
@@ -86,14 +101,21 @@ export function openConsumer<Desc extends DescMessage>(options: {
       slots,
       log,
       metrics,
-      onSettled: (offset, trace) => membership.commit(partition, offset, trace),
+      onSettled: (done, trace) => {
+        if (!over.aborted) membership.commit(partition, done, trace);
+      },
       onRoom: () => fetcher?.wake(),
+      onRestart: (offset) => fetcher?.seek(partition, offset),
+      onCatchUp: (offset) => catchUp?.seek(partition, offset),
     });
   }
 
   async function onRevoked(): Promise<void> {
     fetcher?.close();
+    catchUp?.close();
     fetcher = undefined;
+    catchUp = undefined;
+    const ending = revoked;
     const stopped = Promise.all([...lanes.values()].map((lane) => lane.stop()));
     lanes.clear();
     let timer: NodeJS.Timeout | undefined;
@@ -104,5 +126,6 @@ export function openConsumer<Desc extends DescMessage>(options: {
       log.error("log.drain_late", { group, topic: topic.name });
     }
     clearTimeout(timer);
+    ending.abort(); // a chunk that ends later must not commit in the name of the next generation
   }
 }

@@ -4,22 +4,26 @@
  */
 import { delayMs } from "../backoff.ts";
 import type { Log } from "../log.ts";
-import { decodeBatches, type FetchedRecord } from "./batch.ts";
+import type { Arrival } from "./backlog.ts";
+import { decodeBatches, type Keep, readEpoch } from "./batch.ts";
 import type { Cluster } from "./cluster.ts";
-import { OFFSET_OUT_OF_RANGE } from "./codes.ts";
+import { explainDenied, isDenied, OFFSET_OUT_OF_RANGE } from "./codes.ts";
 import { createFetch, type FetchedPart } from "./fetch.ts";
 import type { KafkaMetrics } from "./metrics.ts";
-import { findEdges } from "./offsets.ts";
+import { findEdges, findEpochEnd, type Position } from "./offsets.ts";
 import { pause } from "./pause.ts";
+import { findUnseen } from "./unseen.ts";
 
 /** What was read of one partition. */
-export type Fetched = {
+export type Fetched = Arrival & {
   readonly partition: number;
-  readonly records: readonly FetchedRecord[];
-  /** Where reading goes on; past `records` when compaction left a gap. */
-  readonly next: number;
-  /** The end of the partition. */
-  readonly highWatermark: number;
+  /** Leader epoch of the last batch read so far; undefined: not known. */
+  readonly epoch: number | undefined;
+  /**
+   * Set when reading did not go on where it ended: `back`: the log was rolled back, and what comes begins at `next`, before
+   * what was handed out last; `on`: records up to `next` were deleted before they were read.
+   */
+  readonly moved?: "back" | "on";
 };
 
 /** How to read. */
@@ -30,10 +34,12 @@ export type FetcherOptions = {
   readonly topic: string;
   /** Names the connections of this reader. */
   readonly purpose: string;
-  /** Partition → first offset to read. */
-  readonly positions: ReadonlyMap<number, number>;
+  /** Partition → where to begin. */
+  readonly positions: ReadonlyMap<number, Position>;
   /** Whether there is room for more of a partition. */
   readonly wants: (partition: number) => boolean;
+  /** Which records of a partition are wanted; asked right before `onFetched`. Absent or undefined: all. */
+  readonly keeps?: (partition: number) => Keep | undefined;
   /** Must not throw. Called with no records too, when only the position or the end moved. */
   readonly onFetched: (fetched: Fetched) => void;
 };
@@ -42,8 +48,12 @@ export type FetcherOptions = {
 export type Fetcher = {
   /** Looks again at who wants records. */
   wake(): void;
+  /** Reads a partition from this offset on, from now on; undefined: no more. An answer under way is dropped. */
+  seek(partition: number, offset: number | undefined): void;
   /** Every partition is being read, as far as the last answers say. */
   readonly reading: boolean;
+  /** The broker refuses a partition for a reason that does not pass by itself. */
+  readonly denied: boolean;
   close(): void;
 };
 
@@ -64,22 +74,51 @@ const GATHERED_BYTES = 128 * 1024;
 /** Failures in a row between two log lines. */
 const LOG_EVERY = 20;
 const RETRY = { firstMs: 20, mostMs: 1_000 };
+/** ms between tries of what the broker refuses until its settings are changed. */
+const DENIED_RETRY_MS = 30_000;
+
+/** A partition that is read. Each has failures of its own, so that one that fails does not slow down the others. */
+type Cursor = {
+  offset: number;
+  epoch: number | undefined;
+  timeMs: number | undefined;
+  isAnswered: boolean;
+  isDenied: boolean;
+  failures: number;
+  /** By `performance.now()`: not to be asked for before. */
+  retryAt: number;
+};
 
 /** Starts reading. Never gives up; `close` ends it at once. */
 export function openFetcher(options: FetcherOptions): Fetcher {
   const { cluster, log, topic, purpose } = options;
-  const positions = new Map(options.positions);
-  const answered = new Set<number>();
+  const cursors = new Map<number, Cursor>();
+  for (const [partition, position] of options.positions) {
+    cursors.set(partition, createCursor(position));
+  }
   const busy = new Set<number>();
+  /** Node → failures of its connection in a row. */
+  const failures = new Map<number, number>();
   const ended = new AbortController();
-  let failures = 0;
   let locating = false;
+  /** Rises with each request: a broker fills the first partitions of a request first. */
+  let turn = 0;
 
   wake();
   return {
     wake,
+    seek(partition, offset) {
+      const known = cursors.get(partition);
+      if (offset === undefined) cursors.delete(partition);
+      else if (known) known.offset = offset;
+      else cursors.set(partition, createCursor({ offset }));
+      if (offset !== undefined) wake();
+    },
     get reading() {
-      return !ended.signal.aborted && [...positions.keys()].every((at) => answered.has(at));
+      return !ended.signal.aborted && [...cursors.values()].every((cursor) => cursor.isAnswered);
+    },
+    get denied() {
+      return [...cursors.values()].some((cursor) => cursor.isDenied);
     },
     close() {
       ended.abort();
@@ -89,29 +128,35 @@ export function openFetcher(options: FetcherOptions): Fetcher {
 
   function wake(): void {
     if (ended.signal.aborted) return;
-    const byNode = Map.groupBy(positions.keys(), (partition) => cluster.leaderOf(topic, partition));
+    const byNode = Map.groupBy(cursors.keys(), (partition) => cluster.leaderOf(topic, partition));
     for (const [node, partitions] of byNode) {
       if (node < 0) {
-        for (const partition of partitions) answered.delete(partition);
+        for (const partition of partitions) setAnswered(partition, false);
         void locate();
-      } else if (!busy.has(node) && partitions.some(options.wants)) {
-        void read(node, partitions);
+      } else if (!busy.has(node) && partitions.some(isWanted)) {
+        void read(node);
       }
     }
   }
 
-  async function read(node: number, partitions: readonly number[]): Promise<void> {
+  function isWanted(partition: number): boolean {
+    const cursor = cursors.get(partition);
+    return cursor !== undefined && cursor.retryAt <= performance.now() && options.wants(partition);
+  }
+
+  async function read(node: number): Promise<void> {
     busy.add(node);
     try {
-      const bytes = await readOnce(node, partitions);
-      failures = 0;
+      const bytes = await readOnce(node);
+      failures.delete(node);
       if (bytes > 0 && bytes < GATHERED_BYTES) await pause(GATHER_MS, ended.signal);
     } catch (thrown) {
       if (ended.signal.aborted) return;
-      for (const partition of partitions) answered.delete(partition);
-      failures++;
-      if (failures % LOG_EVERY === 1) log.warn("log.fetch_failed", { topic, node, error: thrown });
-      await pause(delayMs(RETRY, failures), ended.signal);
+      for (const partition of partitionsOf(node)) setAnswered(partition, false);
+      const count = (failures.get(node) ?? 0) + 1;
+      failures.set(node, count);
+      if (count % LOG_EVERY === 1) log.warn("log.fetch_failed", { topic, node, error: thrown });
+      await pause(delayMs(RETRY, count), ended.signal);
       await cluster.refresh([topic]).catch(() => {}); // the next try will say
     } finally {
       busy.delete(node);
@@ -119,64 +164,143 @@ export function openFetcher(options: FetcherOptions): Fetcher {
     }
   }
 
+  function partitionsOf(node: number): number[] {
+    return [...cursors.keys()].filter((partition) => cluster.leaderOf(topic, partition) === node);
+  }
+
   /** @returns how many bytes of records came */
-  async function readOnce(node: number, partitions: readonly number[]): Promise<number> {
+  async function readOnce(node: number): Promise<number> {
     const link = await cluster.link(node, purpose);
-    const asked = partitions.filter(options.wants);
+    const partitions = partitionsOf(node);
+    const asked = rotate(partitions.filter(isWanted), turn++).map((partition) => ({
+      partition,
+      offset: cursors.get(partition)?.offset ?? 0,
+    }));
     if (asked.length === 0) return 0;
     const started = performance.now();
     const parts = await link.send(
-      createFetch(
-        topic,
-        asked.map((partition) => ({ partition, offset: positions.get(partition) ?? 0 })),
-        {
-          waitMs: asked.length === partitions.length ? WAIT_MS : WAIT_SHORT_MS,
-          bytesMax: ANSWER_BYTES_MAX,
-          partBytesMax: PART_BYTES_MAX,
-        },
-      ),
+      createFetch(topic, asked, {
+        waitMs: partitions.every(options.wants) ? WAIT_MS : WAIT_SHORT_MS,
+        bytesMax: ANSWER_BYTES_MAX,
+        partBytesMax: PART_BYTES_MAX,
+      }),
       { timeoutMs: WAIT_MS + 5_000 },
     );
-    if (ended.signal.aborted) return 0;
-    let failure: unknown;
+    const offsets = new Map(asked.map(({ partition, offset }) => [partition, offset]));
+    let bytes = 0;
     for (const part of parts) {
-      try {
-        if (part.code === 0) accept(part);
-        else if (part.code === OFFSET_OUT_OF_RANGE) await reset(part.partition);
-        else throw new Error(`the broker refused a fetch with error ${part.code}`);
-      } catch (thrown) {
-        failure = thrown; // the other partitions go on
-      }
+      if (ended.signal.aborted) return 0;
+      bytes += part.bytes.length;
+      const cursor = cursors.get(part.partition);
+      if (cursor && cursor.offset === offsets.get(part.partition)) await takePart(part, cursor);
     }
-    const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0);
     if (bytes > 0) {
       options.metrics.operation(topic, "poll", (performance.now() - started) / 1_000);
     }
-    if (failure !== undefined) throw failure;
     return bytes;
   }
 
-  function accept({ partition, bytes, highWatermark }: FetchedPart): void {
-    answered.add(partition);
-    const from = positions.get(partition) ?? 0;
-    const { records, next } = decodeBatches(bytes, from);
-    positions.set(partition, next);
-    options.onFetched({ partition, records, next, highWatermark });
+  async function takePart(part: FetchedPart, cursor: Cursor): Promise<void> {
+    const { partition, code } = part;
+    try {
+      if (code === OFFSET_OUT_OF_RANGE) await relocate(partition, cursor);
+      else if (code !== 0) throw new Refused(code);
+      else if (isOtherLeader(part, cursor)) await acceptOfOtherLeader(part, cursor);
+      else accept(part, cursor);
+      cursor.failures = 0;
+      cursor.isDenied = false;
+    } catch (thrown) {
+      if (!ended.signal.aborted) fail(partition, cursor, thrown);
+    }
+  }
+
+  function fail(partition: number, cursor: Cursor, thrown: unknown): void {
+    cursor.isAnswered = false;
+    cursor.failures++;
+    let waitMs = delayMs(RETRY, cursor.failures);
+    if (thrown instanceof Refused && isDenied(thrown.code)) {
+      waitMs = DENIED_RETRY_MS;
+      const { code } = thrown;
+      if (!cursor.isDenied || cursor.failures % LOG_EVERY === 1) {
+        log.error("log.access_denied", { topic, partition, code, hint: explainDenied(code) });
+      }
+      cursor.isDenied = true;
+    } else if (cursor.failures % LOG_EVERY === 1) {
+      log.warn("log.fetch_failed", { topic, partition, offset: cursor.offset, error: thrown });
+    }
+    cursor.retryAt = performance.now() + waitMs;
+    void pause(waitMs, ended.signal).then(async () => {
+      if (ended.signal.aborted) return;
+      await cluster.refresh([topic]).catch(() => {}); // the leader may have moved
+      wake();
+    });
+  }
+
+  function accept({ partition, bytes, highWatermark }: FetchedPart, cursor: Cursor): void {
+    cursor.isAnswered = true;
+    const keep = options.keeps?.(partition);
+    const decoded = decodeBatches(bytes, cursor.offset, keep);
+    const { records, next, skipped, epoch = cursor.epoch } = decoded;
+    cursor.offset = next;
+    cursor.epoch = epoch;
+    cursor.timeMs = records.at(-1)?.timestamp ?? cursor.timeMs;
+    options.onFetched({ partition, records, next, skipped, highWatermark, epoch });
+  }
+
+  /** Whether the records are of another leader than those before them. */
+  function isOtherLeader({ bytes }: FetchedPart, cursor: Cursor): boolean {
+    const epoch = readEpoch(bytes);
+    return epoch !== undefined && cursor.epoch !== undefined && epoch !== cursor.epoch;
   }
 
   /**
-   * A group's first time begins here, at 0. Else what was at the position was deleted by retention (go on with what is
-   * left) or lost with a broker's disk (go on at the end).
+   * Takes the records unless the partition was rolled back to before our offset and then written on: the records of the
+   * leader that we read from last then end before it (KIP-320). Asked only when the leader of the records changed.
    */
-  async function reset(partition: number): Promise<void> {
-    const from = positions.get(partition) ?? 0;
+  async function acceptOfOtherLeader(part: FetchedPart, cursor: Cursor): Promise<void> {
+    const { offset, epoch = 0 } = cursor;
+    const end = await findEpochEnd(cluster, topic, part.partition, epoch);
+    const isCurrent = cursors.get(part.partition) === cursor && cursor.offset === offset;
+    if (ended.signal.aborted || !isCurrent) return;
+    if (end < offset) await relocate(part.partition, cursor);
+    else accept(part, cursor);
+  }
+
+  /**
+   * The position is not in the log, or not in this log. A group's first time begins here, at 0. What was deleted by retention
+   * is passed over. Where the log was rolled back, reading goes back to the first record that may not have been seen.
+   */
+  async function relocate(partition: number, cursor: Cursor): Promise<void> {
+    const from = cursor.offset;
     const edges = (await findEdges(cluster, topic, [partition])).get(partition);
     if (!edges || ended.signal.aborted) return;
-    const to = Math.min(Math.max(from, edges.earliest), edges.latest);
-    if (to === from) throw new Error(`offset ${from} of partition ${partition} is not there yet`);
+    const { earliest, latest } = edges;
+    const to =
+      from < earliest
+        ? earliest
+        : Math.max(earliest, await findUnseen(cluster, topic, partition, cursor));
+    if (ended.signal.aborted || cursors.get(partition) !== cursor || cursor.offset !== from) return;
+    if (to === from) {
+      if (cursor.epoch === undefined) throw new Error(`offset ${from} is not there yet`);
+      cursor.epoch = undefined; // it says nothing of this log: time is what is left to go by
+      return;
+    }
     if (from > 0) log.error("log.position_lost", { topic, partition, from, to });
-    positions.set(partition, to);
-    options.onFetched({ partition, records: [], next: to, highWatermark: edges.latest });
+    cursor.offset = to;
+    options.onFetched({
+      partition,
+      records: [],
+      next: to,
+      skipped: 0,
+      highWatermark: latest,
+      epoch: cursor.epoch,
+      moved: to < from ? "back" : "on",
+    });
+  }
+
+  function setAnswered(partition: number, isAnswered: boolean): void {
+    const cursor = cursors.get(partition);
+    if (cursor) cursor.isAnswered = isAnswered;
   }
 
   async function locate(): Promise<void> {
@@ -186,5 +310,25 @@ export function openFetcher(options: FetcherOptions): Fetcher {
     await pause(delayMs(RETRY, 4), ended.signal);
     locating = false;
     wake();
+  }
+}
+
+function createCursor({ offset, epoch, timeMs }: Position): Cursor {
+  return { offset, epoch, timeMs, isAnswered: false, isDenied: false, failures: 0, retryAt: 0 };
+}
+
+/** The list, begun at another place each turn. */
+function rotate<T>(list: readonly T[], turn: number): T[] {
+  const at = list.length === 0 ? 0 : turn % list.length;
+  return [...list.slice(at), ...list.slice(0, at)];
+}
+
+/** A broker's refusal of one partition. */
+class Refused extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`the broker refused a fetch with error ${code}`);
+    this.code = code;
   }
 }

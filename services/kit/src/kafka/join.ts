@@ -1,5 +1,11 @@
 /** Joining a group: being named, gathering with the others, sharing the partitions out. */
-import { assign, decodeAssignment, encodeAssignment, encodeSubscription } from "./assignment.ts";
+import {
+  assign,
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+} from "./assignment.ts";
 import { REBALANCE } from "./codes.ts";
 import { type Link, refusalOf } from "./link.ts";
 
@@ -18,7 +24,8 @@ export async function joinGroup(
   options: {
     readonly group: string;
     readonly topic: string;
-    readonly partitionCount: number;
+    /** How many partitions topics have; those that are not known are left out. */
+    readonly countPartitions: (topics: readonly string[]) => Promise<ReadonlyMap<string, number>>;
     /** Empty: a new member. */
     readonly memberId: string;
     readonly sessionTimeoutMs: number;
@@ -26,12 +33,12 @@ export async function joinGroup(
     readonly onNamed: (memberId: string) => void;
   },
 ): Promise<{ partitions: number[]; generation: number } | undefined> {
-  const { group, topic, partitionCount, onNamed } = options;
+  const { group, topic, onNamed } = options;
   const timeoutMs = options.rebalanceTimeoutMs + SLACK_MS;
   const joined = await gather();
   onNamed(joined.memberId);
   const isLeader = joined.leaderId === joined.memberId;
-  const ids = isLeader ? joined.members.map((member) => member.memberId) : [];
+  const shares = isLeader ? await share(joined.members) : [];
   try {
     const { memberAssignment } = await coordinator.call(
       "SyncGroup",
@@ -39,9 +46,9 @@ export async function joinGroup(
         groupId: group,
         generationId: joined.generationId,
         memberId: joined.memberId,
-        groupAssignment: assign(ids, partitionCount).map(({ memberId, partitions }) => ({
+        groupAssignment: shares.map(({ memberId, partitions }) => ({
           memberId,
-          memberAssignment: encodeAssignment(topic, partitions),
+          memberAssignment: encodeAssignment(partitions),
         })),
       },
       { timeoutMs },
@@ -51,6 +58,15 @@ export async function joinGroup(
   } catch (thrown) {
     if (refusalOf(thrown) === REBALANCE) return undefined;
     throw thrown;
+  }
+
+  async function share(members: readonly { memberId: string; memberMetadata: Buffer }[]) {
+    const subscribed = members.map(({ memberId, memberMetadata }) => ({
+      memberId,
+      topics: decodeSubscription(memberMetadata),
+    }));
+    const topics = [...new Set(subscribed.flatMap((member) => member.topics))];
+    return assign(subscribed, await options.countPartitions(topics));
   }
 
   async function gather() {

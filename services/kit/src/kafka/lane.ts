@@ -2,11 +2,13 @@
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import type { Log } from "../log.ts";
 import { type Span, type SpanContext, tracing, withSpan } from "../telemetry.ts";
-import type { FetchedRecord } from "./batch.ts";
+import { createBacklog } from "./backlog.ts";
+import type { FetchedRecord, Keep } from "./batch.ts";
 import { createConsumeSpans, describeOutcomes } from "./consume-spans.ts";
 import type { Bury } from "./dead-letter.ts";
 import type { Fetched } from "./fetcher.ts";
 import type { KafkaMetrics } from "./metrics.ts";
+import type { Position } from "./offsets.ts";
 import type { Outcome } from "./outcome.ts";
 import { pause } from "./pause.ts";
 import { type Entry, settle } from "./settle.ts";
@@ -19,8 +21,8 @@ export type LaneOptions<Desc extends DescMessage> = {
   readonly group: string;
   readonly partition: number;
   readonly clientId: string;
-  /** First offset it will get. */
-  readonly position: number;
+  /** First offset it will get, and what is known of the records before. */
+  readonly position: Position;
   readonly handler: Handler<Desc>;
   readonly bury: Bury;
   readonly chunkMax: number;
@@ -28,25 +30,32 @@ export type LaneOptions<Desc extends DescMessage> = {
   readonly slots: Slots;
   readonly log: Log;
   readonly metrics: KafkaMetrics;
-  /** Everything before `offset` has its fate. `trace`: of the poll it belongs to. */
-  readonly onSettled: (offset: number, trace: SpanContext | undefined) => void;
+  /** Every record before the position is done. `trace`: of the poll it belongs to. */
+  readonly onSettled: (position: Position, trace: SpanContext | undefined) => void;
   /** Room was made. */
   readonly onRoom: () => void;
+  /** The main cursor must read on at this offset. */
+  readonly onRestart: (offset: number) => void;
+  /** The catch-up cursor must read on at this offset; undefined: it must not read. */
+  readonly onCatchUp: (offset: number | undefined) => void;
 };
 
 /** A lane at work. */
 export type ConsumerLane = {
+  /** Takes what the main cursor read. */
   push(fetched: Fetched): void;
+  /** Takes what the catch-up cursor read. */
+  pushDeferred(fetched: Fetched): void;
   readonly hasRoom: boolean;
+  /** Which records the main cursor is to bring; undefined: all. */
+  keeps(): Keep | undefined;
+  /** Which records the catch-up cursor is to bring. */
+  readonly keepsDeferred: Keep;
   /** Records behind the end, and the age of the oldest one that is here, in seconds. */
   readonly lag: { readonly lag: number; readonly ageS: number };
   /** Begins nothing new; resolves when what is running is finished and its progress told. */
   stop(): Promise<void>;
 };
-
-/** What may wait here: enough that no fetch is missed while a chunk is worked. */
-const WAITING_RECORDS_MAX = 2_000;
-const WAITING_BYTES_MAX = 2 * 1024 * 1024;
 
 /** Starts at once. */
 export function openLane<Desc extends DescMessage>(options: LaneOptions<Desc>): ConsumerLane {
@@ -54,33 +63,44 @@ export function openLane<Desc extends DescMessage>(options: LaneOptions<Desc>): 
   const log = options.log.child({ topic: topic.name, group, partition });
   const spans = createConsumeSpans({ topic: topic.name, group, partition, clientId });
   const ended = new AbortController();
-  const waiting: FetchedRecord[] = [];
-  let waitingBytes = 0;
-  let done = options.position;
-  let fetchedTo = options.position;
-  let highWatermark = options.position;
-  let oldest: number | undefined;
+  const backlog = createBacklog(options.position.offset, chunkMax);
+  let done = options.position.offset;
+  let { epoch, timeMs } = options.position;
+  /** Where the catch-up cursor was sent last. */
+  let catchingUpFrom: number | undefined;
   let more = Promise.withResolvers<void>();
   ended.signal.addEventListener("abort", () => more.resolve());
   const working = work();
 
   return {
-    push({ records, next, highWatermark: end }) {
-      for (const record of records) {
-        waiting.push(record);
-        waitingBytes += sizeOf(record);
+    push(fetched) {
+      epoch = fetched.epoch ?? epoch;
+      if (fetched.moved === "back") restart(fetched.next);
+      else backlog.push(fetched);
+      sendCatchUp();
+      more.resolve();
+    },
+    pushDeferred(fetched) {
+      if (fetched.moved === "back") {
+        // The main cursor meets it too, and starts both anew.
+        catchingUpFrom = undefined;
+        options.onCatchUp(undefined);
+        return;
       }
-      fetchedTo = next;
-      highWatermark = end;
+      backlog.pushDeferred(fetched);
+      catchingUpFrom = fetched.next;
+      sendCatchUp();
       more.resolve();
     },
     get hasRoom() {
-      return waiting.length < WAITING_RECORDS_MAX && waitingBytes < WAITING_BYTES_MAX;
+      return backlog.hasRoom;
     },
+    keeps: backlog.keeps,
+    keepsDeferred: backlog.keepsDeferred,
     get lag() {
-      const from = oldest ?? waiting[0]?.timestamp;
-      const ageS = from === undefined ? 0 : Math.max(0, Date.now() - from) / 1_000;
-      return { lag: Math.max(0, highWatermark - done), ageS };
+      const { oldestMs, lag } = backlog;
+      const ageS = oldestMs === undefined ? 0 : Math.max(0, Date.now() - oldestMs) / 1_000;
+      return { lag, ageS };
     },
     stop() {
       ended.abort();
@@ -90,58 +110,83 @@ export function openLane<Desc extends DescMessage>(options: LaneOptions<Desc>): 
 
   async function work(): Promise<void> {
     while (!ended.signal.aborted) {
-      if (waiting.length === 0) {
-        if (fetchedTo > done) advance(fetchedTo, undefined); // a gap that compaction left
+      if (!backlog.isReady) {
+        advance(undefined); // past a gap that compaction left
         more = Promise.withResolvers<void>();
-        if (waiting.length === 0) await more.promise;
+        await more.promise;
         continue;
       }
-      let give = await slots.take();
-      const records = waiting.splice(0, chunkMax);
-      for (const record of records) waitingBytes -= sizeOf(record);
-      oldest = records[0]?.timestamp;
-      if (ended.signal.aborted) {
+      const give = await slots.take();
+      const records = ended.signal.aborted ? [] : backlog.take();
+      if (records.length === 0) {
         give();
-        return;
+        continue;
       }
       options.onRoom();
-      metrics.consumed(topic.name, records.length, group);
-      const poll = tracing() ? spans.startPoll(records) : undefined;
-      /** The span that handled the records last. */
-      let handled = poll?.context;
-      const settling = () =>
-        settle(records.map(decode), {
-          run(entries) {
-            const span = tracing() ? startProcess(entries, poll) : undefined;
-            handled = span?.context;
-            return runHandler(entries, span);
-          },
-          bury: (record, reason) => bury(record, reason, handled),
-          async pause(ms) {
-            give();
-            await pause(ms, ended.signal);
-            give = await slots.take();
-          },
-          signal: ended.signal,
-          onOutcome: (kind, reason) => metrics.outcome(group, kind, reason),
-          log,
-        });
-      const count = await (poll ? withSpan(poll, settling) : settling());
-      give();
-      oldest = undefined;
-      const next = count < records.length ? records[count]?.offset : nextOffset(records);
-      if (next !== undefined && next > done) advance(next, poll?.context);
-      if (count < records.length) return; // only when stopped
+      sendCatchUp();
+      const { count, trace } = await handle(records, give);
+      backlog.complete(count);
+      sendCatchUp();
+      advance(trace, records[0]?.timestamp);
     }
   }
 
-  function nextOffset(records: readonly FetchedRecord[]): number {
-    return (records.at(-1)?.offset ?? done - 1) + 1;
+  /** Settles one chunk. @returns how many records from the first on are done: all, unless it was stopped */
+  async function handle(
+    records: readonly FetchedRecord[],
+    giveFirst: () => void,
+  ): Promise<{ count: number; trace: SpanContext | undefined }> {
+    let give = giveFirst;
+    metrics.consumed(topic.name, records.length, group);
+    const poll = tracing() ? spans.startPoll(records) : undefined;
+    /** The span that handled the records last. */
+    let handled = poll?.context;
+    const settling = () =>
+      settle(records.map(decode), {
+        run(entries) {
+          const span = tracing() ? startProcess(entries, poll) : undefined;
+          handled = span?.context;
+          return runHandler(entries, span);
+        },
+        bury: (record, reason) => bury(record, reason, handled),
+        async pause(ms) {
+          give();
+          await pause(ms, ended.signal);
+          give = await slots.take();
+        },
+        signal: ended.signal,
+        onOutcome: (kind, reason) => metrics.outcome(group, kind, reason),
+        log,
+      });
+    const count = await (poll ? withSpan(poll, settling) : settling());
+    give();
+    return { count, trace: poll?.context };
   }
 
-  function advance(offset: number, trace: SpanContext | undefined): void {
-    done = offset;
-    options.onSettled(offset, trace);
+  /** Reports the position if it moved; `handledMs`: when the first record of the last chunk was written. */
+  function advance(trace: SpanContext | undefined, handledMs?: number): void {
+    const { position, oldestMs } = backlog;
+    if (position <= done) return;
+    done = position;
+    const times = [handledMs, oldestMs].filter((time) => time !== undefined);
+    if (times.length > 0) timeMs = Math.min(...times);
+    options.onSettled({ offset: done, epoch, timeMs }, trace);
+  }
+
+  /** The log was rolled back to `offset`: begins there, or at the first record that is not done when that is before. */
+  function restart(offset: number): void {
+    done = Math.min(done, offset);
+    backlog.restart(done);
+    if (done < offset) options.onRestart(done);
+    options.onSettled({ offset: done, epoch, timeMs }, undefined);
+  }
+
+  /** Sends the catch-up cursor where the backlog wants it. */
+  function sendCatchUp(): void {
+    const from = backlog.catchUpFrom;
+    if (from === catchingUpFrom) return;
+    catchingUpFrom = from;
+    options.onCatchUp(from);
   }
 
   function decode(record: FetchedRecord): Entry<MessageShape<Desc>> {
@@ -223,8 +268,4 @@ export function openLane<Desc extends DescMessage>(options: LaneOptions<Desc>): 
 function nameOf(failure: unknown): string {
   if (failure instanceof Error && "reason" in failure) return String(failure.reason);
   return failure instanceof Error ? failure.name : "error";
-}
-
-function sizeOf(record: FetchedRecord): number {
-  return (record.value?.length ?? 0) + record.headers.length + (record.key?.length ?? 0);
 }

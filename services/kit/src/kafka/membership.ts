@@ -4,13 +4,13 @@
  */
 import { delayMs } from "../backoff.ts";
 import type { Log } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { FORGOTTEN, NOT_A_MEMBER, PASSING, REBALANCE } from "./codes.ts";
+import { type Cluster, TopicUnknown } from "./cluster.ts";
+import { explainDenied, FORGOTTEN, isDenied, NOT_A_MEMBER, PASSING, REBALANCE } from "./codes.ts";
 import { type Commits, createCommits } from "./commits.ts";
 import { joinGroup } from "./join.ts";
 import { type Link, refusalOf } from "./link.ts";
 import type { KafkaMetrics } from "./metrics.ts";
-import { findCommitted } from "./offsets.ts";
+import { findCommitted, formatNote, type Position } from "./offsets.ts";
 import { pause } from "./pause.ts";
 
 /** What a membership needs. */
@@ -23,8 +23,8 @@ export type MembershipOptions = {
   readonly clientId: string;
   /** Names the connections of this member. */
   readonly purpose: string;
-  /** Partitions given to us, with the offsets to begin at. */
-  readonly onAssigned: (positions: ReadonlyMap<number, number>) => void;
+  /** Partitions given to us, and where to begin in each. */
+  readonly onAssigned: (positions: ReadonlyMap<number, Position>) => void;
   /** They are taken away: resolves when nothing of them is worked on any more. */
   readonly onRevoked: () => Promise<void>;
 };
@@ -45,6 +45,10 @@ const REBALANCE_TIMEOUT_MS = 30_000;
 /** ms between heartbeats: how soon we see that the group gathers anew. */
 const HEARTBEAT_MS = 1_000;
 const RETRY = { firstMs: 50, mostMs: 2_000 };
+/** ms between tries of what the broker refuses until its settings are changed. */
+const DENIED_RETRY_MS = 30_000;
+/** Failures in a row between two log lines. */
+const LOG_EVERY = 20;
 
 type Member = { readonly id: string; readonly generation: number };
 
@@ -86,24 +90,32 @@ export function openMembership(options: MembershipOptions): Membership {
       } catch (thrown) {
         coordinatorLink = undefined;
         if (ended.signal.aborted) return;
-        const code = refusalOf(thrown);
+        const code = thrown instanceof TopicUnknown ? thrown.code : refusalOf(thrown);
         if (code !== undefined && FORGOTTEN.has(code)) memberId = "";
         failures++;
-        if (failures === 3) log.warn("log.group_unreachable", { group, topic, error: thrown });
+        if (code !== undefined && isDenied(code)) {
+          if (failures % LOG_EVERY === 1) {
+            log.error("log.access_denied", { group, topic, code, hint: explainDenied(code) });
+          }
+          await pause(DENIED_RETRY_MS, ended.signal);
+          continue;
+        }
+        if (failures % LOG_EVERY === 3) {
+          log.warn("log.group_unreachable", { group, topic, error: thrown });
+        }
         await pause(delayMs(RETRY, failures), ended.signal);
       }
     }
   }
 
   /** Undefined when the group gathered anew meanwhile. */
-  async function join(): Promise<Map<number, number> | undefined> {
+  async function join(): Promise<Map<number, Position> | undefined> {
     await cluster.refresh([topic]);
-    const count = cluster.countPartitions(topic);
-    if (count === undefined) throw new Error(`topic ${topic} is not there`);
+    if (cluster.countPartitions(topic) === undefined) throw cluster.whyUnknown(topic);
     const joined = await joinGroup(await coordinator(), {
       group,
       topic,
-      partitionCount: count,
+      countPartitions,
       memberId,
       sessionTimeoutMs: SESSION_TIMEOUT_MS,
       rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
@@ -118,15 +130,30 @@ export function openMembership(options: MembershipOptions): Membership {
   }
 
   /** Where the group stands; where it never was, 0, which the reader takes for the first kept record. */
-  async function findPositions(partitions: readonly number[]): Promise<Map<number, number>> {
+  async function findPositions(partitions: readonly number[]): Promise<Map<number, Position>> {
     if (partitions.length === 0) return new Map();
     const committed = await findCommitted(cluster, group, topic, partitions, purpose);
     return new Map(
-      partitions.map((partition) => [partition, Math.max(0, committed.get(partition) ?? 0)]),
+      partitions.map((partition) => {
+        const position = committed.get(partition);
+        return [partition, position && position.offset >= 0 ? position : { offset: 0 }];
+      }),
     );
   }
 
-  async function stay(positions: ReadonlyMap<number, number>): Promise<void> {
+  /** How many partitions topics have, asked anew; what is not known is left out. */
+  async function countPartitions(topics: readonly string[]): Promise<Map<string, number>> {
+    await cluster.refresh(topics);
+    const counts = new Map<string, number>();
+    for (const name of topics) {
+      const count = cluster.countPartitions(name);
+      if (count !== undefined) counts.set(name, count);
+      else log.warn("log.topic_unknown", { group, topic: name });
+    }
+    return counts;
+  }
+
+  async function stay(positions: ReadonlyMap<number, Position>): Promise<void> {
     metrics.rebalanced(group);
     log.info("log.group_joined", { group, topic, partitions: [...positions.keys()] });
     options.onAssigned(positions);
@@ -154,33 +181,38 @@ export function openMembership(options: MembershipOptions): Membership {
     }
   }
 
+  /** After a failure the coordinator is looked up anew: it may have moved. */
   async function beat(current: Member): Promise<void> {
-    const link = await coordinator();
-    await link.call("Heartbeat", {
-      groupId: group,
-      groupGenerationId: current.generation,
-      memberId: current.id,
-    });
+    try {
+      const link = await coordinator();
+      await link.call("Heartbeat", {
+        groupId: group,
+        groupGenerationId: current.generation,
+        memberId: current.id,
+      });
+    } catch (thrown) {
+      if (refusalOf(thrown) !== REBALANCE) coordinatorLink = undefined;
+      throw thrown;
+    }
   }
 
   /** Returns when we must join again, or are to leave. */
   async function keepAlive(): Promise<void> {
-    let heard = Date.now();
+    let heardAt = performance.now();
     while (!ended.signal.aborted) {
       await pause(HEARTBEAT_MS, ended.signal);
       if (ended.signal.aborted || !member) return;
       try {
         await beat(member);
-        heard = Date.now();
+        heardAt = performance.now();
       } catch (thrown) {
-        coordinatorLink = undefined;
         const code = refusalOf(thrown);
         if (code === REBALANCE) return;
         if (code !== undefined && !PASSING.has(code)) {
           forget(code);
           return;
         }
-        if (Date.now() - heard > SESSION_TIMEOUT_MS) return;
+        if (performance.now() - heardAt > SESSION_TIMEOUT_MS) return;
       }
     }
   }
@@ -193,7 +225,7 @@ export function openMembership(options: MembershipOptions): Membership {
   }
 
   /** Commits in the name of this member; false when the group does not know it any more. */
-  async function send(offsets: readonly (readonly [number, number])[]): Promise<boolean> {
+  async function send(positions: readonly (readonly [number, Position])[]): Promise<boolean> {
     if (!member) return false;
     try {
       const link = await coordinator();
@@ -204,9 +236,10 @@ export function openMembership(options: MembershipOptions): Membership {
         topics: [
           {
             topic,
-            partitions: offsets.map(([partition, offset]) => ({
+            partitions: positions.map(([partition, position]) => ({
               partition,
-              offset: String(offset),
+              offset: String(position.offset),
+              metadata: formatNote(position),
             })),
           },
         ],

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { AppError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { decodeBatches } from "./batch.ts";
-import type { Cluster } from "./cluster.ts";
+import { type Cluster, TopicUnknown } from "./cluster.ts";
 import type { Link, RawRequest } from "./link.ts";
 import { createKafkaMetrics } from "./metrics.ts";
 import type { Part, PartResult } from "./produce.ts";
@@ -47,6 +47,7 @@ function createFakeBroker({ partitions = 1 } = {}) {
   });
   const cluster: Cluster = {
     countPartitions: () => state.partitions,
+    whyUnknown: (topic) => new TopicUnknown(topic, 3),
     leaderOf: (_, partition) => state.leaders[partition] ?? state.leader,
     refresh: async () => {},
     async link(node) {

@@ -68,8 +68,11 @@ export type RawRecord = {
 };
 
 /**
- * Acts on the values of one chunk (1 to 500, of one partition, in offset order) and answers one outcome per value, in
- * order. The same values may come again: every effect must be harmless the second time.
+ * Acts on the values of one chunk (1 to 500, of one partition, those of one key in offset order) and answers one outcome
+ * per value, in order. The same values may come again: every effect must be harmless the second time.
+ *
+ * While a key has a backlog, records of other keys that were written later are handled before it: the order of records is
+ * kept within a key only.
  *
  * A throw takes the verdict of its row in the status table. `retry`: the partition waits and the chunk comes again, for
  * as long as it takes. `dead`: the chunk comes again one value at a time, and those that still throw go to the dead
@@ -153,11 +156,20 @@ export type Kafka = AsyncDisposable & {
    * Reads a topic in this process and commits nothing: every partition from the first kept record or from the end, or
    * the partitions of a map, each from its offset (the first kept one where that was deleted).
    * `onRecords` gets the records of one partition in offset order, each once, also across lost connections; what does
-   * not decode is skipped and counted. It must not throw.
+   * not decode is skipped and counted. It must not throw. Where the log was rolled back, reading goes back to the first
+   * record that may not have been read, so that records may come twice.
+   *
+   * A copy of a compacted topic needs `onRestart`: after an hour without the broker (`restartAfterMs`), or when its place in
+   * the log was lost, it may have missed tombstones. Reading then begins again at the first kept record, after `onRestart`
+   * was called; `caughtUp` resolves when all that is in the topic by then was handed over.
    */
   follow<Desc extends DescMessage>(
     topic: Topic<Desc>,
-    options: { readonly from: FollowFrom },
+    options: {
+      readonly from: FollowFrom;
+      readonly onRestart?: (caughtUp: Promise<void>) => void;
+      readonly restartAfterMs?: number;
+    },
     onRecords: (records: readonly Followed<Desc>[]) => void,
   ): Promise<Follower>;
   /** The producer has a session with the brokers. */
