@@ -244,6 +244,12 @@ describe("sizes", () => {
     ]);
   });
 
+  test("MM-84 no message takes more bytes than may be stored: attachments go on further ones before that", async () => {
+    const text = "é".repeat(60_000); // 120,000 bytes
+    const { messages } = await post({ text: "t", attachments: [{ text }, { text }] });
+    expect(messages.map(({ content }) => content?.attachments.length)).toEqual([1, 1]);
+  });
+
   test("MM-84 one attachment too big by itself loses the end of its text, or is refused", async () => {
     const text = "\n".repeat(PROPS_MAX);
     const { attachment } = await post({ attachments: [{ text }] }, raised);

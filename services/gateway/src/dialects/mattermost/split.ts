@@ -10,6 +10,8 @@ export const TEXT_MAX = 16_383;
 export const PROPS_MAX = 760_000;
 /** Bytes of the attachments of one post, with its props: what an event may take, less its text of 64 KiB and what stands around. */
 const PROPS_BYTES_MAX = EVENT_BYTES_MAX - 80 * 1024;
+/** UTF-8 bytes of one UTF-16 code unit, at most. */
+const UNIT_BYTES = 3;
 /** `,"attachments":[` and `]`: what the list adds to the props around its elements. */
 const LIST_OVERHEAD = 17;
 
@@ -28,17 +30,24 @@ export function splitMessage(
   attachments: readonly AttachmentBody[],
   props: string,
 ): Part[] {
+  const parts: Part[] = splitText(text).map((piece) => ({ text: piece, attachments: [] }));
+  let last = parts.at(-1) ?? { text: "", attachments: [] };
+  const texts = attachments.map((attachment) => JSON.stringify(attachment));
+  const units = texts.reduce((sum, json) => sum + json.length + 1, props.length);
+  if (units * UNIT_BYTES <= PROPS_BYTES_MAX) {
+    last.attachments.push(...attachments); // nearly always: nothing has to be counted
+    return parts;
+  }
+
   const propsLength = countCodePoints(props);
   if (propsLength > PROPS_MAX) throw refusal("props_too_large");
-  const parts: Part[] = splitText(text).map((piece) => ({ text: piece, attachments: [] }));
   const room = PROPS_MAX - propsLength - LIST_OVERHEAD;
-  let last = parts.at(-1) ?? { text: "", attachments: [] };
   const roomBytes = PROPS_BYTES_MAX - Buffer.byteLength(props);
   let used = 0;
   let usedBytes = 0;
-  for (const attachment of attachments) {
+  for (const [at, attachment] of attachments.entries()) {
     let fitting = attachment;
-    const json = JSON.stringify(attachment);
+    const json = texts[at] ?? "";
     const bytes = Buffer.byteLength(json) + 1;
     let length = countCodePoints(json);
     const isFull = used + length + 1 > room || usedBytes + bytes > roomBytes;
