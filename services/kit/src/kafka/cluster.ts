@@ -43,8 +43,8 @@ export class TopicUnknown extends Error {
 
 /** ms for the whole of a metadata question, over all brokers that are tried. */
 const REFRESH_TIMEOUT_MS = 10_000;
-/** ms for one broker to answer it: another one may be quicker. */
-const METADATA_TIMEOUT_MS = 2_000;
+/** ms for one broker to answer it: another one may be quicker. Doubled after each failure, where all of them are slow. */
+const METADATA_TIMEOUT_MS = { first: 2_000, most: 8_000 };
 
 /** A connection, open or opening. */
 type Entry = {
@@ -68,6 +68,7 @@ export function createCluster(
   /** Address → when it last did not answer, in ms of `performance.now()`. */
   const failedAt = new Map<string, number>();
   let controllerId = -1;
+  let metadataTimeoutMs = METADATA_TIMEOUT_MS.first;
   let asking: Promise<void> | undefined;
   let closed = false;
 
@@ -106,12 +107,14 @@ export function createCluster(
       .call(
         "Metadata",
         { topics: [...wanted], allowAutoTopicCreation: false },
-        { lenient: true, timeoutMs: METADATA_TIMEOUT_MS },
+        { lenient: true, timeoutMs: metadataTimeoutMs },
       )
       .catch((thrown) => {
         failedAt.set(link.address, performance.now());
+        metadataTimeoutMs = Math.min(2 * metadataTimeoutMs, METADATA_TIMEOUT_MS.most);
         throw thrown;
       });
+    metadataTimeoutMs = METADATA_TIMEOUT_MS.first;
     nodes.clear();
     for (const { nodeId, host, port } of answer.brokers) nodes.set(nodeId, { host, port });
     controllerId = answer.controllerId;

@@ -55,7 +55,7 @@ type RequestVersion = Pick<RawRequest<unknown>, "apiKey" | "apiVersion" | "apiNa
 /** Where a broker listens. */
 export type Address = { readonly host: string; readonly port: number };
 
-/** ms to connect, TLS included, and again ms to learn what the broker speaks. */
+/** ms to connect, TLS included. */
 const CONNECT_TIMEOUT_MS = 3_000;
 /** ms for an answer unless the request says more. */
 const REQUEST_TIMEOUT_MS = 5_000;
@@ -105,7 +105,7 @@ export async function openLink(
   Object.defineProperty(link, "open", { get: () => !closed && connection.isConnected() });
   try {
     await guard(connection.connect(), CONNECT_TIMEOUT_MS);
-    const { apiVersions } = await call("ApiVersions", {}, { timeoutMs: CONNECT_TIMEOUT_MS });
+    const { apiVersions } = await call("ApiVersions", {});
     versions = Object.fromEntries(apiVersions.map((known) => [known.apiKey, known]));
     for (const need of NEEDED) checkVersion(need);
     connection.setVersions(versions);

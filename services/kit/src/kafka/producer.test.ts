@@ -427,7 +427,7 @@ describe("failures", () => {
 });
 
 describe("batches that the broker finds too large", () => {
-  test("are divided between calls until they fit: nobody is refused", async () => {
+  test("are divided between calls until they fit, and no call is refused", async () => {
     const broker = createFakeBroker();
     const producer = await open(broker);
     const names = Array.from({ length: 40 }, (_, at) => `${at}`.padEnd(450, "x"));

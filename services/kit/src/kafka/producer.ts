@@ -1,11 +1,11 @@
 /**
  * The one idempotent producer of a process: takes the records of all publishers into lanes, one per partition, and ends each
- * call by its deadline. What is sent when is in `sender.ts`, what an answer means in `judge.ts`.
+ * call by its deadline. What is sent when is in `sender.ts`, what an answer means in `batch-results.ts`.
  */
 import type { Log } from "../log.ts";
+import { createBatchResults } from "./batch-results.ts";
 import { createCalls } from "./calls.ts";
 import type { Cluster } from "./cluster.ts";
-import { createJudge } from "./judge.ts";
 import { createLanes, type Parcel } from "./lanes.ts";
 import { createLocator } from "./locator.ts";
 import type { KafkaMetrics } from "./metrics.ts";
@@ -51,8 +51,12 @@ export function openProducer(options: ProducerOptions): Producer {
   const calls = createCalls(options);
   const lanes = createLanes(cluster, (call) => calls.refuse(call, batchTooLarge()));
   const shared = { ...options, lanes, session: () => session, locate: () => locator.refresh() };
-  const judge = createJudge({ ...shared, calls, reportRefusal: cluster.reportRefusal });
-  const sender = createSender({ ...shared, judge });
+  const batchResults = createBatchResults({
+    ...shared,
+    calls,
+    reportRefusal: cluster.reportRefusal,
+  });
+  const sender = createSender({ ...shared, batchResults });
   const locator = createLocator({ cluster, lanes, log, signal, onFresh: sender.schedule });
   const session = openSession({ cluster, log, signal, onBegun });
   let closing: Promise<void> | undefined;
@@ -79,7 +83,7 @@ export function openProducer(options: ProducerOptions): Producer {
   }
 
   function onBegun(): void {
-    judge.restart();
+    batchResults.restart();
     sender.schedule();
     locator.refresh();
   }
@@ -98,8 +102,8 @@ export function openProducer(options: ProducerOptions): Producer {
       const over = lane.failed.filter(({ deadline }) => deadline <= now);
       if (over.length > 0) {
         lane.failed.splice(0, lane.failed.length, ...lane.failed.filter((b) => !over.includes(b)));
-        for (const batch of over) judge.giveUp(batch, late);
-        judge.loseSession(late);
+        for (const batch of over) batchResults.giveUp(batch, late);
+        batchResults.loseSession(late);
       }
       if (lane.sent.length === 0) continue;
       if (now - lane.sentAt > SLOW_MS) isSlow = true;

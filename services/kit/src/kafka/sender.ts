@@ -8,9 +8,9 @@
  * id: never under numbers that a broker may hold for others.
  */
 import type { Log } from "../log.ts";
+import type { BatchResults } from "./batch-results.ts";
 import type { Cluster } from "./cluster.ts";
 import { DUPLICATE_SEQUENCE } from "./codes.ts";
-import type { Judge } from "./judge.ts";
 import type { Lanes } from "./lanes.ts";
 import type { KafkaMetrics } from "./metrics.ts";
 import { createProduce, type PartResult } from "./produce.ts";
@@ -22,7 +22,7 @@ export type SenderOptions = {
   readonly cluster: Cluster;
   readonly log: Log;
   readonly metrics: KafkaMetrics;
-  readonly judge: Judge;
+  readonly batchResults: BatchResults;
   readonly lanes: Lanes;
   readonly session: () => Session;
   /** Asks where partitions are. */
@@ -50,7 +50,7 @@ const BATCHES_IN_FLIGHT_MAX = 5;
 
 /** Sends nothing until `schedule` is called. */
 export function createSender(options: SenderOptions): Sender {
-  const { cluster, log, metrics, judge, lanes, locate } = options;
+  const { cluster, log, metrics, batchResults, lanes, locate } = options;
   const onWire = new Map<number, number>();
   let scheduled = false;
   let wakeAt = Number.POSITIVE_INFINITY;
@@ -145,8 +145,14 @@ export function createSender(options: SenderOptions): Sender {
       const { lane } = batch;
       const wasSent = sent.includes(batch);
       const code = wasSent ? codes.get(nameOf(lane)) : undefined;
-      if (code === 0 || code === DUPLICATE_SEQUENCE) judge.accept(batch);
-      else judge.judge(batch, { code, sent: wasSent, current: under === session.current, failure });
+      if (code === 0 || code === DUPLICATE_SEQUENCE) batchResults.acknowledged(batch);
+      else
+        batchResults.failed(batch, {
+          code,
+          sent: wasSent,
+          current: under === session.current,
+          failure,
+        });
       if (lane.sent.length === 0) takeBack(lane);
       lanes.queue(lane);
     }

@@ -17,12 +17,12 @@ import type { Session } from "./producer-session.ts";
 import { recordTooLarge } from "./publish-errors.ts";
 import type { ReportRefusal } from "./refusals.ts";
 
-/** Judges answers. A batch that is judged leaves the lane's `sent`. */
-export type Judge = {
+/** Acts on the result of each batch, which leaves the `sent` of its lane. */
+export type BatchResults = {
   /** The broker has the batch. */
-  accept(batch: Batch): void;
+  acknowledged(batch: Batch): void;
   /** A batch that was not acknowledged: it is sent again, or its records wait again, or it is given up. */
-  judge(batch: Batch, verdict: Verdict): void;
+  failed(batch: Batch, failure: BatchFailure): void;
   /** Fails the calls of a batch. */
   giveUp(batch: Batch, cause: unknown): void;
   /** Gives the session up, and with it the batches that only this session could send again. */
@@ -31,8 +31,8 @@ export type Judge = {
   restart(): void;
 };
 
-/** What became of one batch of a request. */
-export type Verdict = {
+/** Why a batch was not acknowledged. */
+export type BatchFailure = {
   /** The broker's answer; undefined where there was none. */
   readonly code: number | undefined;
   /** It was handed to a connection. */
@@ -47,7 +47,7 @@ const BATCH_BYTES_LEAST = 1_000;
 const RETRY = { firstMs: 20, mostMs: 1_000 };
 
 /** `locate` asks where partitions are. */
-export function createJudge(options: {
+export function createBatchResults(options: {
   readonly log: Log;
   readonly metrics: KafkaMetrics;
   readonly calls: Calls;
@@ -55,11 +55,11 @@ export function createJudge(options: {
   readonly session: () => Session;
   readonly locate: () => void;
   readonly reportRefusal: ReportRefusal;
-}): Judge {
+}): BatchResults {
   const { log, metrics, calls, lanes, locate } = options;
-  return { accept, judge, giveUp, loseSession, restart };
+  return { acknowledged, failed, giveUp, loseSession, restart };
 
-  function accept(batch: Batch): void {
+  function acknowledged(batch: Batch): void {
     const { lane, groups, count } = batch;
     remove(batch);
     lane.attempt = 0;
@@ -68,7 +68,7 @@ export function createJudge(options: {
     for (const { call, records } of groups) calls.acknowledge(call, records.length);
   }
 
-  function judge(batch: Batch, { code, sent, current, failure }: Verdict): void {
+  function failed(batch: Batch, { code, sent, current, failure }: BatchFailure): void {
     const first = isFirst(batch);
     remove(batch);
     const refused = code === undefined ? !sent : NOT_APPENDED.has(code);
