@@ -79,6 +79,12 @@ export const Problem = named(
       status: Type.Integer({ minimum: 400, maximum: 599 }),
       detail: Type.String(),
       errors: Type.Optional(Type.Array(FieldError)),
+      event_ids: Type.Optional(
+        Type.Array(Id, {
+          description:
+            "Of `/problems/log_unsure`: the messages that may be stored. Ask for each, or repeat the request with its Idempotency-Key.",
+        }),
+      ),
     },
     { description: "RFC 9457 problem details; `errors` names every faulty member." },
   ),
