@@ -105,8 +105,12 @@ export function openConsumer<Desc extends DescMessage>(options: {
         if (!over.aborted) membership.commit(partition, done, trace);
       },
       onRoom: () => fetcher?.wake(),
-      onRestart: (offset) => fetcher?.seek(partition, offset),
-      onCatchUp: (offset) => catchUp?.seek(partition, offset),
+      onRestart: (offset) => {
+        if (!over.aborted) fetcher?.seek(partition, offset);
+      },
+      onCatchUp: (offset) => {
+        if (!over.aborted) catchUp?.seek(partition, offset);
+      },
     });
   }
 
@@ -126,6 +130,6 @@ export function openConsumer<Desc extends DescMessage>(options: {
       log.error("log.drain_late", { group, topic: topic.name });
     }
     clearTimeout(timer);
-    ending.abort(); // a chunk that ends later must not commit in the name of the next generation
+    ending.abort(); // a chunk that ends later must not act in the name of the next generation
   }
 }
