@@ -7,12 +7,13 @@ import type { Log } from "../log.ts";
 import type { Arrival } from "./backlog.ts";
 import { decodeBatches, type Keep, readEpoch } from "./batch.ts";
 import type { Cluster } from "./cluster.ts";
-import { explainDenied, isDenied, OFFSET_OUT_OF_RANGE } from "./codes.ts";
+import { OFFSET_OUT_OF_RANGE } from "./codes.ts";
+import { type Cursor, createCursor, noteFailure, Refused, rotate } from "./cursor.ts";
 import { createFetch, type FetchedPart } from "./fetch.ts";
 import type { KafkaMetrics } from "./metrics.ts";
-import { findEdges, findEpochEnd, type Position } from "./offsets.ts";
+import { findEpochEnd, type Position } from "./offsets.ts";
 import { pause } from "./pause.ts";
-import { findUnseen } from "./unseen.ts";
+import { findWayOn } from "./unseen.ts";
 
 /** What was read of one partition. */
 export type Fetched = Arrival & {
@@ -74,20 +75,6 @@ const GATHERED_BYTES = 128 * 1024;
 /** Failures in a row between two log lines. */
 const LOG_EVERY = 20;
 const RETRY = { firstMs: 20, mostMs: 1_000 };
-/** ms between tries of what the broker refuses until its settings are changed. */
-const DENIED_RETRY_MS = 30_000;
-
-/** A partition that is read. Each has failures of its own, so that one that fails does not slow down the others. */
-type Cursor = {
-  offset: number;
-  epoch: number | undefined;
-  timeMs: number | undefined;
-  isAnswered: boolean;
-  isDenied: boolean;
-  failures: number;
-  /** By `performance.now()`: not to be asked for before. */
-  retryAt: number;
-};
 
 /** Starts reading. Never gives up; `close` ends it at once. */
 export function openFetcher(options: FetcherOptions): Fetcher {
@@ -215,20 +202,8 @@ export function openFetcher(options: FetcherOptions): Fetcher {
   }
 
   function fail(partition: number, cursor: Cursor, thrown: unknown): void {
-    cursor.isAnswered = false;
-    cursor.failures++;
-    let waitMs = delayMs(RETRY, cursor.failures);
-    if (thrown instanceof Refused && isDenied(thrown.code)) {
-      waitMs = DENIED_RETRY_MS;
-      const { code } = thrown;
-      if (!cursor.isDenied || cursor.failures % LOG_EVERY === 1) {
-        log.error("log.access_denied", { topic, partition, code, hint: explainDenied(code) });
-      }
-      cursor.isDenied = true;
-    } else if (cursor.failures % LOG_EVERY === 1) {
-      log.warn("log.fetch_failed", { topic, partition, offset: cursor.offset, error: thrown });
-    }
-    cursor.retryAt = performance.now() + waitMs;
+    const { offset } = cursor;
+    const waitMs = noteFailure(cursor, thrown, log.child({ topic, partition, offset }));
     void pause(waitMs, ended.signal).then(async () => {
       if (ended.signal.aborted) return;
       await cluster.refresh([topic]).catch(() => {}); // the leader may have moved
@@ -266,19 +241,10 @@ export function openFetcher(options: FetcherOptions): Fetcher {
     else accept(part, cursor);
   }
 
-  /**
-   * The position is not in the log, or not in this log. A group's first time begins here, at 0. What was deleted by retention
-   * is passed over. Where the log was rolled back, reading goes back to the first record that may not have been seen.
-   */
+  /** The position is not in the log, or not in this log: goes on where nothing is missed. */
   async function relocate(partition: number, cursor: Cursor): Promise<void> {
     const from = cursor.offset;
-    const edges = (await findEdges(cluster, topic, [partition])).get(partition);
-    if (!edges || ended.signal.aborted) return;
-    const { earliest, latest } = edges;
-    const to =
-      from < earliest
-        ? earliest
-        : Math.max(earliest, await findUnseen(cluster, topic, partition, cursor));
+    const { to, latest } = await findWayOn(cluster, topic, partition, cursor);
     if (ended.signal.aborted || cursors.get(partition) !== cursor || cursor.offset !== from) return;
     if (to === from) {
       if (cursor.epoch === undefined) throw new Error(`offset ${from} is not there yet`);
@@ -310,25 +276,5 @@ export function openFetcher(options: FetcherOptions): Fetcher {
     await pause(delayMs(RETRY, 4), ended.signal);
     locating = false;
     wake();
-  }
-}
-
-function createCursor({ offset, epoch, timeMs }: Position): Cursor {
-  return { offset, epoch, timeMs, isAnswered: false, isDenied: false, failures: 0, retryAt: 0 };
-}
-
-/** The list, begun at another place each turn. */
-function rotate<T>(list: readonly T[], turn: number): T[] {
-  const at = list.length === 0 ? 0 : turn % list.length;
-  return [...list.slice(at), ...list.slice(0, at)];
-}
-
-/** A broker's refusal of one partition. */
-class Refused extends Error {
-  readonly code: number;
-
-  constructor(code: number) {
-    super(`the broker refused a fetch with error ${code}`);
-    this.code = code;
   }
 }
