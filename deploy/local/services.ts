@@ -73,6 +73,7 @@ export function describeService(name: ServiceName, context: ServiceContext): Pro
       ),
       KAFKAJS_NO_PARTITIONER_WARNING: "1",
       HEADGATE_HOST: "127.0.0.1",
+      HEADGATE_OPS_HOST: "127.0.0.1", // also where the front door listens on another address
       HEADGATE_LOG_LEVEL: context.logLevel,
       HEADGATE_DRAIN_TIMEOUT_MS: String(stopTimeoutMs - STOP_MARGIN_MS),
       HEADGATE_OPS_PORT: String(context.ports[`${name}-ops`]),

@@ -17,6 +17,8 @@ const NEW_PASSWORD = "another-Pass-phrase-7";
 
 let dataDir = "";
 let port = 0;
+/** Where the front door listens. */
+let host = "127.0.0.1";
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "headgate-start-"));
@@ -26,7 +28,8 @@ afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
 /** Runs `npm start` until it is ready, does something, and stops it by SIGTERM. Returns all that it printed. */
 async function withSystem(work: () => Promise<void>, args: string[] = []): Promise<string> {
-  const start = npmStart({ HEADGATE_DATA: dataDir, HEADGATE_PORT: String(port) }, args);
+  const settings = { HEADGATE_DATA: dataDir, HEADGATE_PORT: String(port), HEADGATE_HOST: host };
+  const start = npmStart(settings, args);
   try {
     const isReady = () => start.isOver() || /^ready http/m.test(start.output());
     await eventually(isReady, { timeoutMs: READY_TIMEOUT_MS });
@@ -50,7 +53,7 @@ async function ask(
   token: string | undefined,
   body?: object,
 ): Promise<{ status: number; body: Record<string, unknown> }> {
-  const answer = await fetch(`http://127.0.0.1:${port}/api/headgate/v1${path}`, {
+  const answer = await fetch(`http://${host}:${port}/api/headgate/v1${path}`, {
     method,
     headers: {
       "content-type": "application/json",
@@ -199,6 +202,25 @@ test("a changed password is not shown, and a locked-out admin is made usable whe
   }, ["--recover-admin"]);
   expect(recovered).toContain(`password ${(await readDemo()).admin.password}`);
 });
+
+test("on another address the front door listens there, and health and metrics stay on the loopback", async () => {
+  host = "127.0.0.2"; // every Linux has it, and nothing of the system listens there by itself
+  const output = await withSystem(async () => {
+    const { admin } = await readDemo();
+    expect((await ask("GET", "/me", admin.token)).status).toBe(200);
+    const answers = await Promise.allSettled([fetchOps("127.0.0.1"), fetchOps(host)]);
+    expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  });
+  expect(output).toContain(`ready http://${host}:${port}`);
+});
+
+/** The health of the gateway, asked at an address. */
+async function fetchOps(address: string): Promise<string> {
+  const ports = JSON.parse(await readFile(join(dataDir, "ports.json"), "utf8"));
+  const url = `http://${address}:${ports["gateway-ops"]}/readyz`;
+  const answer = await fetch(url, { signal: AbortSignal.timeout(60_000) });
+  return answer.text();
+}
 
 async function hookId(dialect: string): Promise<string> {
   return JSON.parse(await readFile(join(dataDir, "demo-hooks.json"), "utf8"))[dialect];

@@ -42,7 +42,7 @@ await runService("chat", async ({ log, env }) => {
   scope.use(await serveRpc(rpc));
   const health = scope.use(
     await openHealth({
-      host,
+      host: config.HEADGATE_OPS_HOST ?? host,
       port: config.HEADGATE_OPS_PORT,
       checks: {
         database: () => db.ready,

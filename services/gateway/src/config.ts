@@ -57,6 +57,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
     kafka: readKafkaAccess(read),
     host: read.HEADGATE_HOST,
     port: read.HEADGATE_PORT,
+    opsHost: read.HEADGATE_OPS_HOST ?? read.HEADGATE_HOST,
     opsPort: read.HEADGATE_OPS_PORT,
     /** Without trailing slash. */
     publicUrl: (read.HEADGATE_PUBLIC_URL ?? `http://127.0.0.1:${read.HEADGATE_PORT}`).replace(

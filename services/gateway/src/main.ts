@@ -169,7 +169,7 @@ await runService("gateway", async ({ log, env }) => {
 
   const health = scope.use(
     await openHealth({
-      host,
+      host: config.opsHost,
       port: config.opsPort,
       checks: { log: () => kafka.ready, directory: () => isCaughtUp, feed: () => feed.ready },
       log,

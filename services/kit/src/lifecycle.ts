@@ -1,5 +1,5 @@
 /** The life of a service process: settings that all share, the stop signal, exit codes, the watchdog. */
-import { ConfigError, EXIT_CONFIG, integer, oneOf, text } from "./env.ts";
+import { ConfigError, EXIT_CONFIG, integer, oneOf, optional, text } from "./env.ts";
 import { flushLines } from "./log/sink.ts";
 import { createLog, LOG_LEVELS, type Log } from "./log.ts";
 
@@ -14,6 +14,8 @@ export const commonFields = {
   HEADGATE_DRAIN_TIMEOUT_MS: integer({ min: 100, max: 600_000, fallback: DRAIN_TIMEOUT_MS }),
   /** Address to listen on. */
   HEADGATE_HOST: text("0.0.0.0"),
+  /** Address that probes and metrics listen on. Default: HEADGATE_HOST. */
+  HEADGATE_OPS_HOST: optional(text()),
   /** Port of probes and metrics; 0 takes any free one. */
   HEADGATE_OPS_PORT: integer({ min: 0, max: 65_535, fallback: 9464 }),
 };

@@ -31,7 +31,7 @@ await runService("rate-limiter", async ({ log, env }) => {
   scope.use(await serveRpc({ host, port, services, access, log }));
   const health = scope.use(
     await openHealth({
-      host,
+      host: config.HEADGATE_OPS_HOST ?? host,
       port: config.HEADGATE_OPS_PORT,
       checks: {}, // without Redis it judges too
       notes: { mode: limiter.mode },

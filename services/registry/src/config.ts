@@ -35,6 +35,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>) {
   const values = readEnv(env, fields);
   return Object.freeze({
     host: values.HEADGATE_HOST,
+    opsHost: values.HEADGATE_OPS_HOST ?? values.HEADGATE_HOST,
     opsPort: values.HEADGATE_OPS_PORT,
     grpcPort: values.HEADGATE_GRPC_PORT,
     access: readServerAccess("registry", values),

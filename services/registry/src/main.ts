@@ -36,7 +36,7 @@ await runService("registry", async ({ log, env }) => {
   );
   const health = scope.use(
     await openHealth({
-      host: config.host,
+      host: config.opsHost,
       port: config.opsPort,
       // Not Kafka: the registry answers without it, and announces when it is back.
       checks: { database: () => db.ready },
