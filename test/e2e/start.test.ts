@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Demo } from "@headgate/local/demo";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { npmStart } from "../support/npm-start.ts";
 import { findPort } from "../support/ports.ts";
@@ -13,6 +13,8 @@ const CROWD = 201;
 /** Requests that make the crowd at the same time. */
 const HANDS = 8;
 const READY_TIMEOUT_MS = 150_000;
+/** Up to four starts in one test, each of which a busy machine makes long. */
+vi.setConfig({ testTimeout: 900_000 });
 const NEW_PASSWORD = "another-Pass-phrase-7";
 
 let dataDir = "";
