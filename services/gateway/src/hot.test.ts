@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { sendRaw } from "./dialects/conformance.ts";
 import { headgate } from "./dialects/headgate/index.ts";
@@ -10,6 +10,7 @@ const UNKNOWN = `hgi_${"c".repeat(43)}`;
 
 const eventually = (check: () => boolean) =>
   vi.waitFor(() => expect(check()).toBe(true), { timeout: 30_000 });
+const sockets: Socket[] = [];
 const post = (door: TestDoor, token: string, body = '{"text":"a"}') =>
   sendRaw(door.port, { path: `/in/${token}`, headers: {}, body });
 
@@ -24,8 +25,13 @@ function stall(door: TestDoor, token: string, declared: number, sent: number) {
   const path = `/in/${token}`;
   socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${declared}\r\n\r\n`);
   socket.write("x".repeat(sent));
-  onTestFinished(() => void socket.destroy());
+  sockets.push(socket);
   return { seen: () => seen };
+}
+
+/** Ends what `stall` left open, so that the door need not wait for it. */
+function hangUp(): void {
+  for (const socket of sockets.splice(0)) socket.destroy();
 }
 
 test("bodies that are declared and never sent refuse no other request", async () => {
@@ -37,6 +43,7 @@ test("bodies that are declared and never sent refuse no other request", async ()
   for (let at = 0; at < 20; at++) expect((await post(door, QUIET)).status).toBe(202);
   expect((await post(door, TOKEN)).status).toBe(202);
   expect(door.bodies.bytes).toBeLessThan(64 * 1024);
+  hangUp();
 });
 
 test("a hook that fills its share of the room is refused, and no other hook", async () => {
@@ -50,6 +57,7 @@ test("a hook that fills its share of the room is refused, and no other hook", as
   await eventually(() => stalled.some(({ seen }) => seen().startsWith("HTTP/1.1 503 ")));
   expect((await post(door, QUIET)).status).toBe(202);
   expect(door.bodies.bytes).toBeLessThanOrEqual(2 * mib);
+  hangUp();
 });
 
 test("the body of an unknown credential is not read", async () => {
@@ -57,6 +65,7 @@ test("the body of an unknown credential is not read", async () => {
   const { seen } = stall(door, UNKNOWN, 256 * 1024, 1000);
   await eventually(() => seen().startsWith("HTTP/1.1 404 "));
   expect(door.bodies.bytes).toBe(0);
+  hangUp();
 });
 
 test("a client address has no more hook requests under way than its bound", async () => {
@@ -66,6 +75,7 @@ test("a client address has no more hook requests under way than its bound", asyn
   await eventually(() => door.bodies.bytes > 0);
   const refused = await post(door, TOKEN);
   expect([refused.status, JSON.parse(refused.body).type]).toEqual([503, "/problems/overloaded"]);
+  hangUp();
 });
 
 test("one connection that pipelines keeps no other hook waiting", async () => {
@@ -87,4 +97,29 @@ test("one connection that pipelines keeps no other hook waiting", async () => {
   await eventually(() => door.load.waiting >= door.load.limit / 2);
   for (let at = 0; at < 10; at++) expect((await post(door, QUIET)).status).toBe(202);
   release();
+});
+
+test("a client address that sends on while it is refused is disconnected", async () => {
+  await using door = await openTestDoor([headgate], { requestsPerSourceMax: 10 });
+  door.addHook("headgate", TOKEN);
+  let release = () => {};
+  const standstill = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  door.faults.publishing = () => standstill;
+  const socket = connect(door.port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  let isClosed = false;
+  socket.on("error", () => {});
+  socket.resume();
+  socket.on("close", () => {
+    isClosed = true;
+  });
+  const one = `POST /in/${TOKEN} HTTP/1.1\r\nhost: x\r\ncontent-length: 12\r\n\r\n{"text":"a"}`;
+  socket.write(one.repeat(2_000));
+  await eventually(() => isClosed);
+  release();
+  await vi.waitFor(async () => expect((await post(door, TOKEN)).status).toBe(202), {
+    timeout: 30_000,
+  });
 });

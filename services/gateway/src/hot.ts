@@ -21,6 +21,9 @@ import { createTraceId } from "./trace-ids.ts";
 /** ms in which a body must arrive. */
 const BODY_TIMEOUT_MS = 15_000;
 
+/** Factor of the bound of a client address beyond which its connections are closed instead of answered. */
+const CUT_FACTOR = 2;
+
 /** What the hot way needs. */
 export type HotDeps = {
   dialects: readonly Dialect[];
@@ -64,7 +67,14 @@ export function createHot(deps: HotDeps): (req: IncomingMessage, res: ServerResp
       const params = candidate.route.match(path);
       if (params === undefined) continue;
       const query = queryAt < 0 ? "" : url.slice(queryAt + 1);
-      void answer(deps, underWay, candidate, record, new Incoming(req, params, query, deps), res);
+      const request = new Incoming(req, params, query, deps);
+      underWay.enter(request.sourceKey);
+      if (underWay.of(request.sourceKey) <= deps.requestsPerSourceMax * CUT_FACTOR) {
+        void answer(deps, underWay, candidate, record, request, res);
+      } else {
+        underWay.leave(request.sourceKey);
+        req.socket.destroy(); // its answers would only wait in memory
+      }
       return true;
     }
     return false;
@@ -86,7 +96,6 @@ async function answer(
   request.spanId = span?.context?.spanId;
   let reply: HookReply;
   let error: AppError | undefined;
-  underWay.enter(request.sourceKey);
   try {
     if (deps.load.isFull() || underWay.of(request.sourceKey) > deps.requestsPerSourceMax) {
       throw overloaded();

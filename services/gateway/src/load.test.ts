@@ -70,3 +70,15 @@ test("a quiet hook's request goes to Kafka before the backlog of a busy one", as
   expect(started.length).toBeLessThan(150);
   expect(started.at(-1)).toBe("quiet");
 });
+
+test("the events that wait are bounded, of one hook and of all", async () => {
+  const load = createLoad({ now: () => 0 });
+  const { publish } = createKafka();
+  for (let at = 0; at < 16; at++) void load.run("a", 1_000, publish);
+  await expect(load.run("a", 1_000, publish)).rejects.toThrow(overloaded);
+  for (const hook of ["b", "c"]) {
+    for (let at = 0; at < 16; at++) void load.run(hook, 1_000, publish);
+  }
+  void load.run("d", 1_000, publish);
+  await expect(load.run("e", 1_000, publish)).rejects.toThrow(overloaded);
+});

@@ -32,6 +32,12 @@ const WAIT_MS = 50;
 const WAITING_MIN = 512;
 /** Requests of one hook that may wait whatever the others have waiting. */
 const HOOK_WAITING_MIN = 16;
+/**
+ * Events that may wait, of one hook and of all: a waiting event takes about 1 KiB besides the body that it came in. A
+ * request of a hook with nothing waiting is always within the first. All together fit into the producer's buffer (50,000).
+ */
+const HOOK_EVENTS_MAX = 16_384;
+const EVENTS_MAX = 49_152;
 /** Share of the bound that one hook may have while others send, too. */
 const HOOK_SHARE = 1 / 2;
 /** Factor of the bound up to which hooks below their own share are still taken on. */
@@ -42,7 +48,7 @@ const ACTIVE_MS = 2_000;
 /** Events under way to Kafka at once while several hooks send. */
 const EVENTS_UNDER_WAY_MIN = 128;
 
-type HookLoad = { waiting: number; seenMs: number };
+type HookLoad = { waiting: number; events: number; seenMs: number };
 
 /** Makes the bounds. */
 export function createLoad({ now = () => performance.now() }: { now?: () => number } = {}): Load {
@@ -50,6 +56,7 @@ export function createLoad({ now = () => performance.now() }: { now?: () => numb
   const queue = createFairQueue({ window: eventsUnderWayMax });
   const refusals = createRefusals();
   let waiting = 0;
+  let eventsWaiting = 0;
   let kept = 0;
   let windowAt = now();
   let perMs = 0;
@@ -62,15 +69,19 @@ export function createLoad({ now = () => performance.now() }: { now?: () => numb
     },
     async run(hook, events, publish) {
       const own = touch(hook);
-      if (isOver(own.waiting)) throw overloaded();
+      if (isOver(own.waiting) || areTooMany(own, events)) throw overloaded();
       own.waiting += 1;
+      own.events += events;
       waiting += 1;
+      eventsWaiting += events;
       try {
         await queue.run(hook, events, publish);
         kept += 1;
       } finally {
         own.waiting -= 1;
+        own.events -= events;
         waiting -= 1;
+        eventsWaiting -= events;
         measure();
       }
     },
@@ -91,6 +102,11 @@ export function createLoad({ now = () => performance.now() }: { now?: () => numb
     return waiting >= limit && own >= Math.max(HOOK_WAITING_MIN, limit / hooks.size);
   }
 
+  function areTooMany(own: HookLoad, events: number): boolean {
+    if (eventsWaiting + events > EVENTS_MAX) return true;
+    return own.waiting > 0 && own.events + events > HOOK_EVENTS_MAX;
+  }
+
   function eventsUnderWayMax(): number {
     return hooks.size < 2 ? Number.POSITIVE_INFINITY : EVENTS_UNDER_WAY_MIN;
   }
@@ -98,7 +114,7 @@ export function createLoad({ now = () => performance.now() }: { now?: () => numb
   function touch(hook: string): HookLoad {
     let own = hooks.get(hook);
     if (!own) {
-      own = { waiting: 0, seenMs: 0 };
+      own = { waiting: 0, events: 0, seenMs: 0 };
       hooks.set(hook, own);
     }
     own.seenMs = now();
