@@ -171,6 +171,43 @@ describe("over rpc and Postgres", () => {
   peopleSuite(open);
   hooksSuite(open);
 
+  test("what an older release left to people and bots is withdrawn once, and a loss leaves nothing", async () => {
+    const { world, db, registry } = opened;
+    const { manage } = world;
+    expect(await registry.withdrawLeftovers()).toBe(0); // after all the losses of the suites
+    const { member, other, teamId, closed, open: channel } = await openScene(world);
+    const draft = { dialect: "headgate", action: HookAction.CHAT_MESSAGE, name: "left" };
+    const hookOf = async (owner: { id: string }, targetId: string) =>
+      known((await manage.createIncomingHook({ actor: by(owner), ...draft, targetId })).hook);
+    const gone = await hookOf(member, closed.id);
+    const stays = await hookOf(other, channel.id);
+    const { token, secret } = await manage.createToken({
+      actor: by(member),
+      userId: gone.botId,
+      name: "t",
+    });
+    expect(token).toBeDefined();
+    await db.query("update registry.users set deactivated_at = now() where id = $1", [member.id]);
+    expect(await registry.withdrawLeftovers()).toBe(1);
+    expect(await registry.withdrawLeftovers()).toBe(0);
+    const states = await db.query<{ state: number }>(
+      "select state from registry.incoming_hooks where id = any($1)",
+      [[gone.id, stays.id]],
+    );
+    expect(states.map(({ state }) => state).sort()).toEqual([1, 2]);
+    expect((await failureOf(world.ask.resolveToken(digest(secret)))).reason).toBe("token_unknown");
+    await db.query("delete from registry.team_members where team_id = $1 and user_id = $2", [
+      teamId,
+      other.id,
+    ]);
+    expect(await registry.withdrawLeftovers()).toBe(1);
+    const [left] = await db.query(
+      "select state, disabled_reason from registry.incoming_hooks where id = $1",
+      [stays.id],
+    );
+    expect(left).toEqual({ state: 2, disabled_reason: 2 });
+  });
+
   test("a poller misses nothing that is created meanwhile, with ids in any order", async () => {
     const { world } = opened;
     const { manage } = world;

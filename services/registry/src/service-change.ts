@@ -15,10 +15,14 @@ import {
   type RegistryChanged,
   RegistryChangedSchema,
   type User,
+  UserSchema,
 } from "@headgate/proto/registry/v1/registry";
 import { registryKeyOf } from "@headgate/proto/topics";
 import { createFaults } from "./faults.ts";
 import type { Announcement, Changes, Deps, Kind, Reader, Window } from "./service-deps.ts";
+
+/** The actor of changes that the registry makes of itself, or as its settings say. */
+export const OPERATOR = "00000000-0000-0000-0000-000000000000";
 
 /** One change under way. */
 export type Scene = {
@@ -43,21 +47,38 @@ export type Change = {
  * @throws AppError unauthenticated `actor_unknown` when the actor is nobody or deactivated
  */
 export function act<T>(
-  { store, now, createId }: Pick<Deps, "store" | "now" | "createId">,
+  deps: Pick<Deps, "store" | "now" | "createId">,
   asker: Actor | undefined,
   work: (scene: Scene) => Promise<T>,
 ): Promise<T> {
-  return store.change(async (tx) => {
+  return deps.store.change(async (tx) => {
     const actor = await knowActor(tx, asker);
-    const at = now();
-    return await work({ tx, actor, at, record });
-
-    async function record({ announce, before, after, ...change }: Change): Promise<void> {
-      const traceId = asker?.traceId ?? "";
-      await tx.audit({ ...change, id: createId(), at, actorId: actor.id, before, after, traceId });
-      tx.announce(announce);
-    }
+    return await work(openScene(deps, tx, actor, asker?.traceId ?? ""));
   });
+}
+
+/** Runs a change of the registry itself: the operator is its actor, and no rule of an actor is asked. */
+export function actAsOperator<T>(
+  deps: Pick<Deps, "store" | "now" | "createId">,
+  work: (scene: Scene) => Promise<T>,
+): Promise<T> {
+  const operator = create(UserSchema, { id: OPERATOR });
+  return deps.store.change((tx) => work(openScene(deps, tx, operator, "")));
+}
+
+function openScene(
+  { now, createId }: Pick<Deps, "now" | "createId">,
+  tx: Changes,
+  actor: User,
+  traceId: string,
+): Scene {
+  const at = now();
+  return { tx, actor, at, record };
+
+  async function record({ announce, before, after, ...change }: Change): Promise<void> {
+    await tx.audit({ ...change, id: createId(), at, actorId: actor.id, before, after, traceId });
+    tx.announce(announce);
+  }
 }
 
 /** @throws AppError unauthenticated `actor_unknown` when the actor is nobody or deactivated */

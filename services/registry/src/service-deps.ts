@@ -60,6 +60,11 @@ export type Reader = {
   findHookByDigest(digest: Uint8Array): Promise<IncomingHook | undefined>;
   findToken(id: string): Promise<Token | undefined>;
   findTokenByDigest(digest: Uint8Array): Promise<Token | undefined>;
+  /**
+   * Owners and bots whose active hooks fail unfitReason, and deactivated owners of active bots: none, unless a release that
+   * did not withdraw left them.
+   */
+  listUnfit(): Promise<string[]>;
   /** Who made a thing. */
   findCreator(kind: Kind, id: string): Promise<string | undefined>;
 

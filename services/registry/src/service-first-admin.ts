@@ -4,12 +4,9 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { AppError } from "@headgate/kit/errors";
 import { TokenSchema, type User, UserSchema } from "@headgate/proto/registry/v1/registry";
 import { digestOf, hintOf } from "./credential.ts";
-import { announced, show } from "./service-change.ts";
+import { announced, OPERATOR, show } from "./service-change.ts";
 import type { Announcement, Changes, Deps } from "./service-deps.ts";
 import { endTokens } from "./service-tokens.ts";
-
-/** The actor of the audit rows of what the settings asked for. */
-const OPERATOR = "00000000-0000-0000-0000-000000000000";
 
 /** The first system admin, as the settings say. */
 export type FirstAdmin = {

@@ -117,17 +117,18 @@ export function createTokenRules(deps: Omit<Deps, "sealer">) {
   /** Works as long for a name that nobody has as for a wrong password. */
   async function logIn(request: LogInRequest) {
     const name = request.name.toLowerCase();
-    throttle.check(name);
+    const attempt = { name, source: request.source };
+    throttle.check(attempt);
     const user = await store.findUserByName(name);
     const hash = user && (await store.findPasswordHash(user.id));
     // No password is longer, so a longer one is not worth hashing: it is as wrong as none.
     const password = request.password.length > PASSWORD_MAX ? "" : request.password;
     const isRight = await passwords.verify(password, hash);
     if (!user || !isRight || user.isBot || user.deactivatedAt) {
-      throttle.fail(name);
+      throttle.fail(attempt);
       throw wrong();
     }
-    throttle.clear(name);
+    throttle.clear(attempt);
     const at = now();
     const secret = createSecret();
     const expiresAt = new Date(at.getTime() + SESSION_MS);

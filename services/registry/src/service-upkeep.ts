@@ -1,16 +1,33 @@
-/** What the registry does of itself: ending credentials whose grace is over, healing a lost topic. */
+/** What the registry does of itself: ending credentials whose grace is over, healing a lost topic and old leftovers. */
 import type { Channel, Team } from "@headgate/proto/registry/v1/registry";
-import { announced } from "./service-change.ts";
+import { withdrawAccess } from "./service-access-loss.ts";
+import { actAsOperator, announced } from "./service-change.ts";
 import type { Announcement, Deps, Window } from "./service-deps.ts";
 
 /** Hooks looked after in one round. */
 const EXPIRE_MAX = 200;
 /** Things read at once when everything is announced. */
 const PAGE_MAX = 1_000;
+
 /** Upkeep; each may run in several replicas at once. */
-export function createUpkeepRules(deps: Pick<Deps, "store" | "now">) {
+export function createUpkeepRules(deps: Pick<Deps, "store" | "now" | "createId">) {
   const { store, now } = deps;
-  return { expireCredentials, announceAll };
+  return { expireCredentials, announceAll, withdrawLeftovers };
+
+  /**
+   * Withdraws what people and bots kept although they had lost it, from before losses took effect on hooks and bots.
+   * Afterwards there is nothing left to find. Answers the number of people and bots that something was taken from.
+   */
+  async function withdrawLeftovers(): Promise<number> {
+    const ids = await store.listUnfit();
+    for (const id of ids) {
+      await actAsOperator(deps, async (scene) => {
+        const user = await scene.tx.lockUser(id);
+        if (user) await withdrawAccess(scene, user);
+      });
+    }
+    return ids.length;
+  }
 
   /** Ends credentials whose grace is over and announces their hooks without them. Answers how many hooks. */
   async function expireCredentials(): Promise<number> {

@@ -1,5 +1,6 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { createId } from "@headgate/kit/ids";
-import { HookAction } from "@headgate/proto/registry/v1/registry";
+import { HookAction, RegistryChangedSchema } from "@headgate/proto/registry/v1/registry";
 import { describe, expect, test } from "vitest";
 import { createSealer, createToken, digestOf } from "./credential.ts";
 import { createPasswords } from "./password.ts";
@@ -67,6 +68,33 @@ describe("the registry", () => {
       const failure = await failureOf(manage.createIncomingHook({ actor: by(member), ...draft }));
       expect([failure.code, failure.pointers]).toEqual(["invalid_argument", ["/action"]]);
     }
+  });
+
+  test("announces no record near the bound of a record, however long each text is", async () => {
+    const { manage, world, announced } = await openMemory();
+    const { leader, admin, teamId, open: channel } = { ...world, ...(await openScene(world)) };
+    const text = (codePoints: number) => "\u{1f600}".repeat(codePoints);
+    const link = `https://example.org/${"x".repeat(1_004)}`;
+    await manage.createIncomingHook({
+      actor: by(leader),
+      dialect: "headgate",
+      action: CHAT_MESSAGE,
+      targetId: channel.id,
+      name: text(255),
+      description: text(500),
+      overrideName: text(64),
+      overrideIconUrl: text(1_024),
+    });
+    const user = { name: "u".repeat(64), displayName: text(128), iconUrl: link };
+    const email = `${text(32)}@${text(94)}`;
+    await manage.createUser({ actor: by(admin), ...user, email });
+    await manage.updateTeam({ actor: by(leader), id: teamId, displayName: text(128) });
+    await manage.updateChannel({ actor: by(leader), id: channel.id, displayName: text(128) });
+    const sizes = (await announced()).map(({ value }) =>
+      value ? toBinary(RegistryChangedSchema, value).length : 0,
+    );
+    expect(Math.max(...sizes)).toBeGreaterThan(5_000);
+    expect(Math.max(...sizes)).toBeLessThan(16_384);
   });
 
   test("makes the first system admin once", async () => {
@@ -156,7 +184,8 @@ describe("the registry", () => {
 
   test("stops answering who guesses a password, and only for that name", async () => {
     const { ask, pass } = await openMemory();
-    const guess = () => failureOf(ask.logIn({ name: "admin", password: "wrong one" }));
+    const from = (source: string) => ({ name: "admin", source });
+    const guess = () => failureOf(ask.logIn({ ...from("192.0.2.1"), password: "wrong one" }));
     for (let round = 0; round < 10; round++) expect((await guess()).reason).toBe("login_wrong");
     expect((await guess()).code).toBe("resource_exhausted");
     expect((await failureOf(ask.logIn({ name: "nobody", password: "x" }))).reason).toBe(

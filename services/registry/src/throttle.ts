@@ -1,53 +1,82 @@
-/** Slows down who guesses: counts failures per name in a window, in the memory of this process. */
+/**
+ * Slows down guessing of passwords: counts failures of a name, from one client address and from all, in a window, in the
+ * memory of this process. One address closes a name for itself only; the bound of the name itself is ten times as high.
+ */
 import { AppError } from "@headgate/kit/errors";
 
-/** Failures of one name; each replica counts for itself. */
+/** A name that logs in, and the client address it does so from; empty: not known. */
+export type Attempt = { readonly name: string; readonly source: string };
+
+/** Failures of log-ins; each replica counts for itself. */
 export type Throttle = {
-  /** @throws AppError resource_exhausted `too_many_failures` while a name has failed too often */
-  check(name: string): void;
+  /** @throws AppError resource_exhausted `too_many_failures` while there were too many failures */
+  check(attempt: Attempt): void;
   /** Notes a failure. */
-  fail(name: string): void;
-  /** Forgets the failures of a name: it proved itself. */
-  clear(name: string): void;
+  fail(attempt: Attempt): void;
+  /** Forgets the failures from an address: it proved itself. Those from others stay. */
+  clear(attempt: Attempt): void;
 };
 
-/** Failures a name may have in one window. */
-const FAILURES_MAX = 10;
+/** Failures of a name in one window: from one client address, and from all together. */
+const FROM_ONE_MAX = 10;
+const FROM_ALL_MAX = 100;
 const WINDOW_MS = 60_000;
-/** Names remembered; the oldest window is forgotten first. */
-const NAMES_MAX = 10_000;
+/** Counters of each kind that are kept; the oldest window is forgotten first. */
+const COUNTERS_MAX = 10_000;
 
-/** A throttle that reads the time from `now`, in ms. */
-export function createThrottle(now: () => number = Date.now): Throttle {
-  const windows = new Map<string, { endsAt: number; failures: number }>(); // oldest first
+/** A throttle that reads the time from `now`, in ms of a clock that never steps. */
+export function createThrottle(now: () => number = () => performance.now()): Throttle {
+  const ofPair = createCounters(now);
+  const ofName = createCounters(now);
   return {
-    check(name) {
-      const window = live(name);
-      if (!window || window.failures < FAILURES_MAX) return;
-      throw new AppError(
-        "resource_exhausted",
-        "too_many_failures",
-        "Too many failed log-ins; try again later.",
-        { retryAfterMs: window.endsAt - now() },
+    check({ name, source }) {
+      const waitMs = Math.max(
+        ofPair.waitMs(pairOf(name, source), FROM_ONE_MAX),
+        ofName.waitMs(name, FROM_ALL_MAX),
       );
+      if (waitMs === 0) return;
+      const message = "Too many failed log-ins; try again later.";
+      throw new AppError("resource_exhausted", "too_many_failures", message, {
+        retryAfterMs: waitMs,
+      });
     },
-    fail(name) {
-      const window = live(name);
-      if (window) {
-        window.failures += 1;
-        return;
-      }
-      windows.delete(name); // an ended window would keep its old place
-      if (windows.size >= NAMES_MAX) windows.delete(windows.keys().next().value ?? "");
-      windows.set(name, { endsAt: now() + WINDOW_MS, failures: 1 });
+    fail({ name, source }) {
+      ofPair.add(pairOf(name, source));
+      ofName.add(name);
     },
-    clear(name) {
-      windows.delete(name);
+    clear({ name, source }) {
+      ofPair.forget(pairOf(name, source));
     },
   };
+}
 
-  function live(name: string) {
-    const window = windows.get(name);
+function pairOf(name: string, source: string): string {
+  return JSON.stringify([name, source]);
+}
+
+function createCounters(now: () => number) {
+  const windows = new Map<string, { endsAt: number; count: number }>(); // oldest first
+  return {
+    /** ms until a key may go on; 0: now. */
+    waitMs(key: string, max: number): number {
+      const window = live(key);
+      return window && window.count >= max ? window.endsAt - now() : 0;
+    },
+    add(key: string): void {
+      const window = live(key);
+      if (window) {
+        window.count += 1;
+        return;
+      }
+      windows.delete(key); // an ended window would keep its old place
+      if (windows.size >= COUNTERS_MAX) windows.delete(windows.keys().next().value ?? "");
+      windows.set(key, { endsAt: now() + WINDOW_MS, count: 1 });
+    },
+    forget: (key: string) => void windows.delete(key),
+  };
+
+  function live(key: string) {
+    const window = windows.get(key);
     return window && window.endsAt > now() ? window : undefined;
   }
 }

@@ -71,9 +71,9 @@ export async function openHealing(options: {
   }
 }
 
-/** Ends credentials whose grace is over, each second. */
+/** Ends credentials whose grace is over, each second; at its start it withdraws what an older release left. */
 export async function openExpiry(options: {
-  registry: Pick<RegistryService, "expireCredentials">;
+  registry: Pick<RegistryService, "expireCredentials" | "withdrawLeftovers">;
   log: Log;
 }): Promise<AsyncDisposable> {
   const { registry, log } = options;
@@ -88,8 +88,14 @@ export async function openExpiry(options: {
 
   async function run(): Promise<void> {
     let isFailing = false;
+    let isSwept = false;
     while (!closing.signal.aborted) {
       try {
+        if (!isSwept) {
+          const count = await registry.withdrawLeftovers();
+          if (count > 0) log.warn("registry.leftovers_withdrawn", { users: count });
+          isSwept = true;
+        }
         const count = await registry.expireCredentials();
         if (count > 0) log.info("registry.graces_ended", { hooks: count });
         isFailing = false;

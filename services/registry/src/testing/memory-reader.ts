@@ -40,6 +40,7 @@ export function createMemoryReader(read: () => Tables, now: () => Date): Reader 
     findToken: async (id) => read().tokens.get(id),
     findTokenByDigest: async (digest) =>
       find(read().tokens, ({ id }) => isEqual(read().digests.get(id), digest)),
+    listUnfit: async () => [], // there is no older release to leave any
     findCreator: async (_kind, id) => read().creators.get(id),
 
     listTeams: async ({ window, memberId, name: wanted }) =>

@@ -15,9 +15,12 @@ import { type AnyRoute, route } from "./route.ts";
 import { renderUser, UserForm } from "./user-form.ts";
 
 const tag = "sessions";
-/** Log-ins of one address and of one name, in a minute. The registry slows down failing names besides. */
+/**
+ * Log-ins in a minute: of one client address, and of one name from all addresses. The name has more, so that one address
+ * cannot use up what others need for the name. The registry slows down failing names besides.
+ */
 const PER_SOURCE = 60;
-const PER_NAME = 30;
+const PER_NAME = 300;
 const WINDOW_SECONDS = 60;
 /** Bytes of a log-in: room for the longest name and password, all escaped. Small, because the sender is not known yet. */
 const LOGIN_BYTES_MAX = 4 * 1024;
@@ -75,8 +78,9 @@ export function createSessionRoutes({
       problems: [401, 403],
       async handler({ body, req }) {
         checkOwnPage(req, gate.publicUrl);
-        await admit(sourceKey(sourceOf(req)), body.name);
-        const asked = { name: body.name, password: body.password };
+        const source = sourceKey(sourceOf(req));
+        await admit(source, body.name);
+        const asked = { name: body.name, password: body.password, source };
         const { token, user, expiresAt } = await registry.logIn(asked, {
           deadlineMs: LOGIN_DEADLINE_MS,
         });
