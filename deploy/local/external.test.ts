@@ -36,7 +36,7 @@ test.concurrent.each([
   "a server that does not listen is named by %s and its address, without its password",
   async (setting, address, given) => {
     const message = await faultOf(given);
-    expect(message).toMatch(`${setting}: ${address} did not answer within 3 s`);
+    expect(message).toMatch(`${setting}: ${address} gave no usable answer within 3 s`);
     expect(message).toContain("ECONNREFUSED");
     expect(message).not.toContain(SECRET);
     expect(message).not.toContain("\n");

@@ -125,7 +125,7 @@ async function insist(options: {
   }
   signal?.throwIfAborted();
   throw new LocalFault(
-    `${setting}: ${address} did not answer within ${timeoutMs / 1000} s (${describeError(failure)}); start it, correct ${setting}, or unset it to run a local one`,
+    `${setting}: ${address} gave no usable answer within ${timeoutMs / 1000} s (${describeError(failure)}); start it, correct ${setting}, or unset it to run a local one`,
     { cause: failure },
   );
 }

@@ -44,7 +44,9 @@ describe.concurrent("one line and an exit code say", () => {
       const HEADGATE_DATA = join(folder, name);
       const { code, stderr, output } = await failedStart({ HEADGATE_DATA, [name]: value });
       expect(code).toBe(1);
-      expect(stderr).toMatch(new RegExp(`^${name}: ${shown} did not answer within 6 s .*\\n$`));
+      expect(stderr).toMatch(
+        new RegExp(`^${name}: ${shown} gave no usable answer within 6 s .*\\n$`),
+      );
       expect(output).not.toContain(SECRET);
     },
   );
