@@ -138,3 +138,15 @@ test("what the API refuses is left out, named, and stops nothing", async () => {
   const nothing = await openApi({}, () => 500);
   expect((await nothing.seed()).demo.team).toEqual({ id: "", name: "" });
 });
+
+test("the URL of a hook that cannot be checked is kept", async () => {
+  let isSick = false;
+  const { seed } = await openApi({}, (method, path) =>
+    isSick && method === "GET" && path.startsWith("/incoming-hooks/") ? 500 : undefined,
+  );
+  const first = await seed();
+  isSick = true;
+  const second = await seed();
+  expect(second.demo).toEqual(first.demo);
+  expect(second.notes).toHaveLength(3);
+});

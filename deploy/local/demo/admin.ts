@@ -33,7 +33,7 @@ export async function checkAdmin(
   const isAdmin = me.status === 200 && me.body?.is_system_admin === true;
   if (session.status >= 300) {
     if (isAdmin) notes.push(describePassword(session.status));
-    else notes.push(describeAbsence(name, me.status));
+    else notes.push(describeAbsence(name, me.status === 401 ? session.status : me.status));
     return {
       token: isAdmin ? secrets.adminToken : undefined,
       isNewToken: false,
@@ -44,7 +44,7 @@ export async function checkAdmin(
   try {
     const user = session.body?.user as { is_system_admin?: unknown } | undefined; // read with care
     if (user?.is_system_admin !== true) {
-      notes.push(describeAbsence(name, 403));
+      notes.push(describeAbsence(name, 200));
       return { token: undefined, isNewToken: false, password };
     }
     if (isAdmin) return { token: secrets.adminToken, isNewToken: false, password };
@@ -67,7 +67,11 @@ function describePassword(status: number): string {
     : `the password of the admin could not be checked (the API answered ${status}): it is not shown`;
 }
 
+/** Why no token of an admin is known. `status`: what the API answered to the token, else to the password. */
 function describeAbsence(name: string, status: number): string {
+  if (status !== 401 && status !== 200) {
+    return `the API answered ${status} to the credentials of "${name}": the demo was not checked`;
+  }
   const why =
     status === 401
       ? `token and password of "${name}" do not work (changed, the account deactivated, or another database)`
