@@ -193,6 +193,17 @@ test("ends when the process stops, and takes nobody in after that", async () => 
   await vi.waitFor(() => expect([api.world.holds, api.watchers.size]).toEqual([0, 0]));
 });
 
+test("takes no reader in that was waiting when the process stopped", async () => {
+  await using api = await openApi();
+  const live = Promise.withResolvers<void>();
+  api.world.live = live.promise;
+  const opening = api.send("/stream");
+  await vi.waitFor(() => expect(api.world.holds).toBe(1));
+  api.closing.abort();
+  live.resolve();
+  expect((await opening).status).toBe(503);
+});
+
 test("a reader that does not read is disconnected, keeps little memory, and makes progress when it comes back", async () => {
   await using api = await openApi({}, { heartbeatMs: 20, stallMs: 200 });
   const stream = await listen(api);

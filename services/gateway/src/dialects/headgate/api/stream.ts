@@ -132,6 +132,7 @@ export function createStreamRoutes(deps: Deps): AnyRoute[] {
         onClose(release);
         if (live) await becomeLive(live);
         const { reader, gap } = await openReader(deps.feed, lastIdOf(req));
+        if (deps.closing?.aborted) throw streamsFull();
         if (res.destroyed) return undefined;
         if (req.method === "HEAD") {
           beginEvents(res).end();
