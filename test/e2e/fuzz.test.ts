@@ -188,7 +188,8 @@ function storedOf(
   let before = "";
   return stored.flatMap((message) => {
     const [mark = "unmarked", ...others] = findMarks(JSON.stringify(message));
-    const isNext = isOpen && mark === before;
+    // Attachments that do not fit into one event go on in posts without a text.
+    const isNext = (isOpen || !message.text) && mark === before;
     isOpen = [...(message.text ?? "")].length === PIECE;
     before = mark;
     return [...(isNext ? [] : [mark]), ...others].map((name) => [name, undefined] as const);

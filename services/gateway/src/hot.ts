@@ -133,7 +133,7 @@ function createTally(): Tally {
 async function paceRefusal(load: Load, request: Incoming): Promise<void> {
   request.finish();
   request.req.resume();
-  await load.pause();
+  await load.pause(request.sender);
 }
 
 /** A request as dialects see it. A class, so that a request costs one object and no closures. */
@@ -171,6 +171,11 @@ class Incoming implements HookRequest {
   get source(): string {
     this.#source ??= readSource(this.req, this.#deps.trustedProxies);
     return this.#source;
+  }
+
+  /** The hook, where it is known; else the client address. */
+  get sender(): string {
+    return this.#hookId ?? this.sourceKey;
   }
 
   /** What the sender's budgets are kept under. */

@@ -18,8 +18,8 @@ export type Load = {
    * @throws AppError unavailable `overloaded`, and what `publish` throws
    */
   run(hook: string, events: number, publish: () => Promise<void>): Promise<void>;
-  /** Resolves when a refusal may be answered: at least 100 ms later, and a bounded number of them in any time. */
-  pause(): Promise<void>;
+  /** Resolves when a refusal of a sender may be answered: at least 100 ms later, and a bounded number of them in any time. */
+  pause(sender: string): Promise<void>;
   /** Requests that wait for Kafka. */
   readonly waiting: number;
   /** Requests that may wait now. */
