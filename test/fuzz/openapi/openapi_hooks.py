@@ -16,6 +16,8 @@ RULES_OF_STATE = {
     ("/name", "must have 1 to 255 characters"),  # of a hook that is there, where its dialect needs one
     ("/owner_id", "there is no such user"),
     ("/owner_id", "may not have hooks in this channel"),
+    ("/password", "is easy to guess: choose one that is no common password, no pattern and not the name; three random words will do"),
+    ("/password", "must be absent for a bot"),
     ("/root_id", "must be a message of the channel that is no reply"),
     ("/target", "must hold channel_id for chat_message"),  # of a hook that is there, whose action stays
     ("/target", "must hold user_id for direct_message"),
