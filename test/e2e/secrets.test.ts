@@ -52,6 +52,8 @@ async function useEverything(): Promise<void> {
     if (name !== "adminName") secrets.set(`secrets.json ${name}`, String(value));
   }
   secrets.set("person token", demo.person.token);
+  // Every identity statement begins with its algorithm.
+  secrets.set("identity statement", Buffer.from('{"alg":"EdDS').toString("base64url"));
   for (const [dialect, url] of Object.entries(demo.hooks)) remember(`${dialect} hook`, url);
   remember("database password", new URL(system.parts.databaseUrl).password);
 

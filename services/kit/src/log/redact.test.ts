@@ -16,6 +16,10 @@ test.each([
   ],
   ["https://h.example/in/abc%20d.e", "https://h.example/in/REDACTED"],
   ["/hooks%2Fybndrfg8ejkmcpqxot1uwisza3", "/hooks%2FREDACTED"],
+  [
+    "headgate-identity: eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJnYXRld2F5In0.aB3_-x",
+    "headgate-identity: REDACTED",
+  ],
   ["postgres://app:p%40ss@db:5432/x", "postgres://app:REDACTED@db:5432/x"],
   ["redis://:hunter2@cache:6379", "redis://:REDACTED@cache:6379"],
   ["authorization: Bearer abcdefgh12", "authorization: Bearer REDACTED"],

@@ -5,6 +5,8 @@ export const REDACTED = "REDACTED";
 
 /** Our bearer tokens (`hg_`) and hook tokens (`hgi_`). */
 const TOKEN = /\bhgi?_[\w-]{8,}/g;
+/** A signed statement or token in JWS compact form: header and claims are JSON objects, so both begin with `{"` in base64url. */
+const JWS = /\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/g;
 /** The credential in the path of a hook, also where only a management path names it; templates (`/in/{token}`) stay. */
 const HOOK_PATH =
   /((?:\/(?:in|hooks|incoming|outgoing))+(?:\/|%2[fF]))(?![{:])((?:\\.|[^/\s"'?#\\<>)\]},;])+)/g;
@@ -22,6 +24,7 @@ const SECRET_NAME = /password|passwd|secret|authorization|cookie|token$|credenti
 export function redact(text: string): string {
   let clean = text;
   if (text.includes("hg_") || text.includes("hgi_")) clean = clean.replace(TOKEN, REDACTED);
+  if (text.includes("eyJ")) clean = clean.replace(JWS, REDACTED);
   if (mayNameHook(text)) clean = clean.replace(HOOK_PATH, `$1${REDACTED}`);
   if (text.includes("://")) clean = clean.replace(URL_PASSWORD, `$1${REDACTED}@`);
   if (/earer |asic |EARER |ASIC /.test(text)) clean = clean.replace(BEARER, `$1 ${REDACTED}`);
