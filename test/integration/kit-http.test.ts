@@ -144,7 +144,7 @@ test("closes connections beyond the bound of their client, and takes new ones wh
     keys.push(address);
     return "client";
   };
-  const { server } = await open({ perClient: { connectionsMax: 2, keyOf } });
+  const { server, lines } = await open({ perClient: { connectionsMax: 2, keyOf } });
   const ask = (dialled: ReturnType<typeof dial>) => {
     dialled.socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     return eventually(() => dialled.seen().includes("app"));
@@ -156,6 +156,9 @@ test("closes connections beyond the bound of their client, and takes new ones wh
   await eventually(third.closed);
   expect([first.closed(), second.closed(), third.seen()]).toEqual([false, false, ""]);
   expect(keys).toHaveLength(3);
+  expect(lines).toContainEqual(
+    expect.objectContaining({ msg: "http.connections_closed", client: "client", closed: 1 }),
+  );
   first.socket.destroy();
   await eventually(async () => {
     const next = dial(server);

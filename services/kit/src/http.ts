@@ -84,7 +84,7 @@ export async function serveHttp(options: {
   Object.assign(server, { httpAllowHalfOpen: true });
   // Nobody needs to be told of an expectation that we do not know (RFC 9110, 10.1.1).
   server.on("checkExpectation", (req, res) => server.emit("request", req, res));
-  if (options.perClient) boundClients(server, options.perClient);
+  if (options.perClient) boundClients(server, options.perClient, log);
   guardSockets(server, {
     firstHeadersMs: options.firstHeadersMs ?? FIRST_HEADERS_MS,
     connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,

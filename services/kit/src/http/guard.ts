@@ -2,9 +2,12 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Log } from "../log.ts";
 
 /** ms between two looks for connections that are late. */
 const SWEEP_MS = 1000;
+/** ms between two lines about connections that were closed for their client's bound. */
+const LOG_MS = 60_000;
 /** Headers of one request. */
 const HEADERS_COUNT_MAX = 100;
 /** ms in which a refused sender may read why; what it still sends is thrown away, for a closed door would eat the answer. */
@@ -27,14 +30,25 @@ export type ClientBound = {
 type Talking = Duplex & { readonly _httpMessage?: ServerResponse | null };
 
 /** Closes connections beyond the bound of their client as they come, as `maxConnections` does for all together. */
-export function boundClients(server: Server, { connectionsMax, keyOf }: ClientBound): void {
+export function boundClients(
+  server: Server,
+  { connectionsMax, keyOf }: ClientBound,
+  log: Log,
+): void {
   const open = new Map<string, number>();
+  let closed = 0;
+  let loggedMs = Number.NEGATIVE_INFINITY;
   server.on("connection", (socket) => {
     const key = keyOf(socket.remoteAddress ?? "");
     if (key === undefined) return;
     const count = open.get(key) ?? 0;
     if (count >= connectionsMax) {
       socket.destroy();
+      closed += 1;
+      if (performance.now() - loggedMs < LOG_MS) return;
+      loggedMs = performance.now();
+      log.warn("http.connections_closed", { client: key, closed, connections_max: connectionsMax });
+      closed = 0;
       return;
     }
     open.set(key, count + 1);
