@@ -1,8 +1,9 @@
 /** One run at a time on a data folder. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { LocalFault } from "./fault.ts";
+import { readStartedAt } from "./process-table.ts";
 
 /** SQLite's code for a database that another connection holds. */
 const SQLITE_BUSY = 5;
@@ -23,7 +24,10 @@ export async function lockFolder(dataDir: string): Promise<AsyncDisposable> {
   }
   await using scope = new AsyncDisposableStack();
   scope.defer(() => database.close());
-  await writeFile(holderFile, JSON.stringify({ pid: process.pid }));
+  // Version 0.1.0 knew a holder by both members; it must be able to start where a later version ran.
+  const startedAt = (await readStartedAt(process.pid)) ?? 0;
+  await writeFile(holderFile, JSON.stringify({ pid: process.pid, startedAt }));
+  scope.defer(() => rm(holderFile, { force: true }));
   return scope.move();
 }
 
