@@ -2,6 +2,11 @@
 import type { Server } from "node:http";
 import { Server as NetServer } from "node:net";
 
+/**
+ * Connections that wait to be taken on; the system may hold it lower (net.core.somaxconn). Of a full queue the kernel drops
+ * the first packet of new ones, and their senders try again only after a second.
+ */
+const BACKLOG = 4_096;
 /** ms between two looks for sockets that became idle while a server drains. */
 const SWEEP_MS = 50;
 
@@ -13,7 +18,7 @@ const SWEEP_MS = 50;
 export function listen(server: Server, at: { host: string; port: number }): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: at.host, port: at.port }, () => {
+    server.listen({ host: at.host, port: at.port, backlog: BACKLOG }, () => {
       server.off("error", reject);
       const address = server.address();
       resolve(address !== null && typeof address === "object" ? address.port : at.port);
