@@ -81,7 +81,7 @@ test("a client address over its budget costs no call, neither to the registry no
   expect(later).toMatchObject({ admission: { decision: "admitted" } });
 });
 
-test("credentials without the form of one are counted, and nobody is asked for them", async () => {
+test("credentials without the form of one are counted, and the registry is not asked for them", async () => {
   const { authenticate, calls, counts } = open();
   await authenticate("mattermost", undefined, CLIENT);
   expect([calls.ask, counts.get("source:mattermost:192.0.2.1")]).toEqual([0, 1]);

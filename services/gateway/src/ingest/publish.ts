@@ -15,8 +15,8 @@ const MESSAGE_BYTES = 128;
 const UNIT_BYTES = 3;
 
 /**
- * The events of a request may or may not be stored: Kafka did not acknowledge them in time, or not clearly. Their ids are
- * told, so that they can be asked for.
+ * The events of a request may or may not be stored: Kafka did not acknowledge them in time, or not clearly. The answer
+ * names their ids, so that they can be asked for.
  */
 export class UnsureError extends AppError {
   readonly eventIds: readonly string[];

@@ -4,7 +4,7 @@ import { TeamRole } from "@headgate/proto/registry/v1/registry";
 import type { Dialect, Directory, Gate, Hook, HookReply, HookRequest } from "../dialect.ts";
 import { createAuthenticate } from "../ingest/authenticate.ts";
 
-/** A registry cache that holds nothing, and in which everybody is a member of every team. */
+/** A registry cache that holds nothing, and in which each user is a member of each team. */
 export const emptyDirectory: Directory = {
   team: () => undefined,
   teamByHost: () => undefined,

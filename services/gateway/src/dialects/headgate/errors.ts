@@ -17,7 +17,7 @@ export type Problem = {
   readonly retry_after_seconds?: number;
 };
 
-/** Errors told of one item of a batch, so that the answer stays near the size of the batch. */
+/** Errors listed for one item of a batch, so that the answer stays near the size of the batch. */
 const ITEM_ERRORS_MAX = 10;
 const UNSURE =
   "Kafka did not say whether the event was stored. Ask GET /api/headgate/v1/messages/{id} in a moment, or send the request again " +

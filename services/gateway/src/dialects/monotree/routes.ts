@@ -93,7 +93,7 @@ export function createRoutes(gate: Gate): readonly HookRoute[] {
     }
   }
 
-  /** A refusal that takes nothing from the hook's budget but shows it; without, when the hook cannot be told now. */
+  /** A refusal that takes nothing from the hook's budget but shows it; without it when the hook cannot be found now. */
   async function uncounted(request: HookRequest, refusal: Refusal): Promise<Refusal> {
     try {
       const found = await findHook(gate, request);

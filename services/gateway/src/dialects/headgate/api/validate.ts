@@ -82,9 +82,9 @@ function findFaults(validate: ValidateFunction, value: unknown): Fault[] {
   if (validate(value)) return [];
   const errors = validate.errors ?? [];
   const needed = errors.filter(({ schemaPath }) => NEEDED.test(schemaPath));
-  const told = errors.filter((error) => isTold(error, needed));
+  const own = errors.filter((error) => isShown(error, needed));
   // Whatever is invalid has a fault.
-  const shown = told.length > 0 ? told.slice(0, FAULTS_MAX) : errors.slice(0, 1);
+  const shown = own.length > 0 ? own.slice(0, FAULTS_MAX) : errors.slice(0, 1);
   return shown.map((error) => toFault(error, needed));
 }
 
@@ -94,7 +94,7 @@ const BRANCH = /\/anyOf\/\d+\//;
 const NEEDED = /\/anyOf\/\d+\/required$/;
 
 /** "if" only repeats that there are faults, which stand beside it; what "anyOf" needs is said at once, or by the type. */
-function isTold({ keyword, schemaPath }: ErrorObject, needed: readonly ErrorObject[]): boolean {
+function isShown({ keyword, schemaPath }: ErrorObject, needed: readonly ErrorObject[]): boolean {
   if (keyword === "if" || BRANCH.test(schemaPath)) return false;
   return keyword !== "anyOf" || needed.length > 0;
 }
