@@ -314,3 +314,46 @@ test("MT-80 one idempotency key is one message, answered again, and refused for 
     await post(room, { text: "last" });
     expect((await readMessages(room, 2)).map(({ text }) => text)).toEqual(["once", "last"]);
   }));
+
+test("MT-80 without the rate limiter, equal requests under a key name one message, which is there", async () => {
+  const room = await openRoom();
+  const key = { "idempotency-key": crypto.randomUUID() };
+  const limiter = running.services["rate-limiter"];
+  await limiter.stop();
+  try {
+    const answers: Answer[] = [];
+    for (let turn = 0; turn < 10; turn++) answers.push(await post(room, { text: "once" }, key));
+    await post(room, { text: "last" });
+    const messages = await readMessages(room, 2);
+    expect(messages.map(({ text }) => text)).toEqual(["once", "last"]);
+    for (const { status, body } of answers) {
+      expect([status, body.data.id]).toEqual([201, messages[0]?.number]);
+    }
+  } finally {
+    await limiter.start();
+  }
+});
+
+test("a key that is forgotten, with another body, is another message that can be read", async () => {
+  const room = await openRoom();
+  const key = { "idempotency-key": crypto.randomUUID() };
+  expect((await post(room, { text: "first" }, key)).status).toBe(201);
+  await running.parts.processes.redis?.restart(); // it keeps nothing
+  const later = await post(room, { text: "second" }, key);
+  const messages = await readMessages(room, 2);
+  expect(messages.map(({ text }) => text)).toEqual(["first", "second"]);
+  expect([later.status, later.body.data.id]).toEqual([201, messages[1]?.number]);
+});
+
+test("an archived room is 410, as a target that is gone", async () => {
+  const room = await openRoom();
+  expect((await post(room, { text: "x" })).status).toBe(201);
+  await ask("DELETE", `/channels/${room.channelId}`);
+  await eventually(async () => {
+    const answer = await post(room, { text: "y" });
+    expect([answer.status, answer.body]).toEqual([
+      410,
+      { message: "The target of this webhook is no longer available." },
+    ]);
+  });
+});
