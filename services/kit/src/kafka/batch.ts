@@ -37,6 +37,8 @@ export type Decoded = {
 /** Bytes of a batch before its records. */
 const HEAD_BYTES = 61;
 const CRC_AT = 17;
+/** Records left out for each that is kept from which on those that are kept are copied. */
+const SPARSE = 3;
 const ATTRIBUTES_AT = 21;
 
 /** Bytes that a record takes in a batch, at most. */
@@ -99,12 +101,19 @@ export function decodeBatches(bytes: Buffer, from: number, keep?: Keep): Decoded
     if (end > bytes.length) break;
     const base = Number(bytes.readBigInt64BE(start));
     if (bytes[start + 16] !== 2) throw new Error(`batch at ${base} has an old format`);
-    if (crc32c(bytes, start + ATTRIBUTES_AT, end) !== bytes.readUInt32BE(start + CRC_AT)) {
-      throw new Error(`batch at ${base} is damaged`);
-    }
     epoch = bytes.readInt32BE(start + 12);
     const attributes = bytes.readInt16BE(start + ATTRIBUTES_AT);
     const last = base + bytes.readInt32BE(start + 23);
+    const unwanted = keep && countUnwanted(bytes.subarray(start, end), base, from, keep);
+    if (unwanted !== undefined) {
+      skipped += unwanted;
+      next = Math.max(next, last + 1);
+      start = end;
+      continue;
+    }
+    if (crc32c(bytes, start + ATTRIBUTES_AT, end) !== bytes.readUInt32BE(start + CRC_AT)) {
+      throw new Error(`batch at ${base} is damaged`);
+    }
     if (last >= from && (attributes & 0x20) === 0) {
       const time = Number(bytes.readBigInt64BE(start + 27));
       const maxTime = Number(bytes.readBigInt64BE(start + 35));
@@ -116,7 +125,33 @@ export function decodeBatches(bytes: Buffer, from: number, keep?: Keep): Decoded
     next = Math.max(next, last + 1);
     start = end;
   }
-  return { records, next, skipped, epoch };
+  // Few records of many would keep all that was fetched in memory.
+  const isSparse = keep !== undefined && records.length * SPARSE < skipped;
+  return { records: isSparse ? records.map(copyOf) : records, next, skipped, epoch };
+}
+
+/**
+ * The records of a batch that is not compressed, when `keep` wants none of them; undefined: decode it. Passing over a batch
+ * is a fraction of decoding it: its checksum is left to whoever decodes it.
+ */
+function countUnwanted(batch: Buffer, base: number, from: number, keep: Keep): number | undefined {
+  if ((batch.readInt16BE(ATTRIBUTES_AT) & 0x27) !== 0) return undefined;
+  const cursor = { at: HEAD_BYTES };
+  let unwanted = 0;
+  for (let left = batch.readInt32BE(57); left > 0; left--) {
+    const length = readVarint(batch, cursor);
+    const end = cursor.at + length;
+    if (length < 0 || end > batch.length) return undefined; // damaged: the checksum says so
+    cursor.at += 1; // attributes, unused
+    readVarlong(batch, cursor);
+    const offset = base + readVarint(batch, cursor);
+    if (offset >= from) {
+      if (keep(readBytes(batch, cursor), offset)) return undefined;
+      unwanted++;
+    }
+    cursor.at = end;
+  }
+  return unwanted;
 }
 
 type BatchHead = {
@@ -127,10 +162,7 @@ type BatchHead = {
   readonly keep: Keep | undefined;
 };
 
-/**
- * Records chosen by `keep` may be few: they are copied, so that they do not keep all that was fetched in memory.
- * @returns how many were left out
- */
+/** @returns how many `keep` left out */
 function readRecords(
   body: Buffer,
   count: number,
@@ -151,8 +183,7 @@ function readRecords(
       if (keep === undefined || keep(key, offset)) {
         const timestamp = appendTime ?? time + timeDelta;
         const value = readBytes(body, cursor);
-        const record = { offset, timestamp, key, value, headers: body.subarray(cursor.at, end) };
-        into.push(keep === undefined ? record : copyOf(record));
+        into.push({ offset, timestamp, key, value, headers: body.subarray(cursor.at, end) });
       } else {
         skipped++;
       }

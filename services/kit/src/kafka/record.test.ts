@@ -167,6 +167,20 @@ describe("batches", () => {
     expect(decodeBatches(marker, 0)).toMatchObject({ records: [], next: 3 });
   });
 
+  test("records that are not wanted are left out and counted, and a batch without wanted ones is passed over", () => {
+    const bytes = Buffer.concat([
+      buildBatch({ count: 3, base: 0 }),
+      buildBatch({ count: 3, base: 3 }),
+    ]);
+    const wanted = decodeBatches(bytes, 1, (_, offset) => offset === 2);
+    expect(wanted.records.map(({ offset }) => offset)).toEqual([2]);
+    expect(wanted).toMatchObject({ skipped: 4, next: 6 });
+    const none = decodeBatches(bytes, 0, () => false);
+    expect(none).toMatchObject({ records: [], skipped: 6, next: 6 });
+    bytes[70] = (bytes[70] ?? 0) ^ 1;
+    expect(() => decodeBatches(bytes, 0, () => true)).toThrow("damaged");
+  });
+
   test("a damaged batch is refused", () => {
     const bytes = buildBatch();
     bytes[70] = (bytes[70] ?? 0) ^ 1;
