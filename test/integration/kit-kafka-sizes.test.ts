@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { AppError } from "@headgate/kit/errors";
 import { dead, openKafka, provisionTopics } from "@headgate/kit/kafka";
+import { createCluster } from "@headgate/kit/kafka/cluster";
+import { createFetch } from "@headgate/kit/kafka/fetch";
 import { EVENT_BYTES_MAX, topics } from "@headgate/proto/topics";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { buildEvent } from "../support/builders.ts";
@@ -17,14 +19,30 @@ async function open(...sizes: { recordBytesMax: number; batchBytesMax: number }[
   const { log, lines } = createCollectedLog();
   const declared = { ...topics.chatRequested, name: `test.${randomUUID()}`, partitions: 1 };
   let topic = declared;
-  for (const some of sizes) {
-    topic = { ...declared, ...some };
+  for (const { recordBytesMax, batchBytesMax } of sizes) {
+    topic = { ...declared, recordBytesMax, batchBytesMax };
     await provisionTopics({ brokers, topics: [topic], groups: { work: [topic] }, log });
   }
   const kafka = await openKafka({ brokers, clientId: "test", log });
   onTestFinished(() => kafka[Symbol.asyncDispose]());
   const altered = lines.filter(({ msg }) => msg === "log.topic_altered");
-  return { topic, kafka, publish: kafka.publisher(topic), altered };
+  return { topic, kafka, publish: kafka.publisher(topic), altered, brokers, log };
+}
+
+/** How many records each batch of a topic's only partition has, in the broker's own bytes. */
+async function readBatches({ topic, brokers, log }: Awaited<ReturnType<typeof open>>) {
+  const cluster = createCluster({ brokers, clientId: "test", log });
+  onTestFinished(() => cluster.close());
+  await cluster.refresh([topic.name]);
+  const link = await cluster.link(cluster.leaderOf(topic.name, 0), "test");
+  const bounds = { waitMs: 100, bytesMax: 64 * MIB, partBytesMax: 64 * MIB };
+  const [part] = await link.send(createFetch(topic.name, [{ partition: 0, offset: 0 }], bounds));
+  const { bytes } = part ?? { bytes: Buffer.alloc(0) };
+  const counts: number[] = [];
+  for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8)) {
+    counts.push(bytes.readInt32BE(at + 57));
+  }
+  return counts;
 }
 
 describe("sizes of topics", () => {
@@ -84,5 +102,19 @@ describe("sizes of topics", () => {
     await eventually(() => letters.length === 2);
     expect(letters).toEqual([large.id, small.id]);
     expect(worked).toEqual([large.id, small.id]);
+  });
+
+  test("the records of one call are one batch on the broker, and more than a batch takes are refused whole", async () => {
+    const opened = await open(topics.chatRequested);
+    const events = (count: number) =>
+      Array.from({ length: count }, () => buildEvent({ text: "x".repeat(1_000) }));
+    await opened.publish(events(2_500));
+    const tooMany = opened.publish(events(5_000)).then(() => undefined, AppError.from);
+    expect((await tooMany)?.reason).toBe("batch_too_large");
+    await opened.kafka.publisher(opened.topic)(events(5_000), { atomic: false });
+    const [first, ...rest] = await readBatches(opened);
+    expect(first).toBe(2_500);
+    expect(rest.length).toBeGreaterThan(1);
+    expect(rest.reduce((sum, count) => sum + count, 0)).toBe(5_000);
   });
 });
