@@ -12,6 +12,7 @@ OWN_IDS = frozenset(os.environ["FUZZ_OWN_IDS"].split(","))
 # the contract's answer tells it. A refusal with any other fault is a failure.
 RULES_OF_STATE = {
     ("/bot_id", "there is no such bot in the team"),
+    ("/email", "must be empty for a bot"),
     ("/expires_at", "must be in the future"),
     ("/is_system_admin", "must be false for a bot"),
     ("/name", "must have 1 to 255 characters"),  # of a hook that is there, where its dialect needs one
