@@ -60,6 +60,7 @@ export function openBooks(targets: readonly Target[]): Books {
     entry.status = status;
     if (outcome === "answered" && status >= 200 && status < 300) {
       entry.fate = "accepted";
+      entry.acceptedAt = endedAt;
       acceptedAt.push(endedAt);
       return;
     }

@@ -23,6 +23,8 @@ export type FaultReport = Verdict & {
   readonly seconds: number;
   readonly perSecond: number;
   readonly misordered: string[];
+  /** When each lost event was accepted, in ms of performance.now(). */
+  readonly lostAcceptedAt: readonly number[];
   /** Keyed events that were not accepted within the time for retries. */
   readonly keyedUnaccepted: number;
   readonly silences: { fault: string; longestMs: number }[];
@@ -76,12 +78,16 @@ export async function runFaults(
   const logged = await readLog(system, targets);
   const verdict = judge(entries, [...readable.values()].flat());
   happened.sort((a, b) => a.at - b.at);
+  const lost = new Set(verdict.lost);
   return {
     ...verdict,
     seconds: Math.round((endedAt - startedAt) / 100) / 10,
     perSecond: Math.round(verdict.sent / ((endedAt - startedAt) / 1000)),
     misordered: targets.flatMap(({ channelId }) =>
       misordered(logged.get(channelId) ?? [], readable.get(channelId) ?? []),
+    ),
+    lostAcceptedAt: entries.flatMap(({ mark, acceptedAt }) =>
+      lost.has(mark) && acceptedAt !== undefined ? [acceptedAt] : [],
     ),
     keyedUnaccepted: entries.filter(({ keyed, fate }) => keyed && fate !== "accepted").length,
     silences: happened.map(({ name, at }, index) => ({

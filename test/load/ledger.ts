@@ -21,6 +21,8 @@ export type Entry = {
   fate: Fate;
   /** Status of the last answer; 0 for none. */
   status: number;
+  /** When it was accepted, in ms of performance.now(); undefined: it was not. */
+  acceptedAt?: number;
   /** Sent with an idempotency key until accepted. */
   readonly keyed: boolean;
 };

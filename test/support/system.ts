@@ -3,11 +3,18 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Demo } from "@headgate/local/demo";
-import { type System as RunningSystem, startSystem } from "@headgate/local/system";
+import {
+  type System as RunningSystem,
+  type SystemOptions,
+  startSystem,
+} from "@headgate/local/system";
 import { afterAll } from "vitest";
 
 /** What the system tells of itself: its address, its administrator, its demo team. */
 export type System = Demo;
+
+/** What a test may set besides the environment. */
+type Options = Pick<SystemOptions, "logLevel" | "serviceEnv">;
 
 let started: Promise<RunningSystem> | undefined;
 const scope = new AsyncDisposableStack();
@@ -24,16 +31,13 @@ export async function useSystem(): Promise<System> {
  */
 export function useRunningSystem(
   env: NodeJS.ProcessEnv = {},
-  options: { readonly logLevel?: string } = {},
+  options: Options = {},
 ): Promise<RunningSystem> {
   started ??= start(env, options);
   return started;
 }
 
-async function start(
-  env: NodeJS.ProcessEnv,
-  options: { readonly logLevel?: string },
-): Promise<RunningSystem> {
+async function start(env: NodeJS.ProcessEnv, options: Options): Promise<RunningSystem> {
   const dataDir = await mkdtemp(join(tmpdir(), "headgate-e2e-"));
   scope.defer(() => rm(dataDir, { recursive: true, force: true }));
   const { PATH, HOME } = process.env;
