@@ -116,6 +116,7 @@ test(
           },
         },
       ],
+      mustBeReadable: ({ acceptedAt = 0 }) => acceptedAt > returnedAt,
     });
     // What the broker acknowledged and then forgot is lost: one broker acknowledges from its memory.
     expect(report.lostAcceptedAt.filter((at) => at > returnedAt)).toEqual([]);

@@ -16,6 +16,7 @@ import { useRunningSystem } from "../support/system.ts";
 const API = "/api/headgate/v1";
 /** Where the services' rpcs are, as spans and metrics name them. */
 const ADMIT = "headgate.ratelimiter.v1.RateLimiterService/Admit";
+const PEEK = "headgate.ratelimiter.v1.RateLimiterService/Peek";
 const RESOLVE = "headgate.registry.v1.RegistryService/ResolveHook";
 /** A caller's trace, which ours is linked to and never a part of. */
 const CALLER = { traceId: "c".repeat(32), spanId: "d".repeat(16) };
@@ -124,6 +125,13 @@ const ADMITTED = [
   "      rate-limiter client EVALSHA take",
 ];
 
+/** The budget of the client address, looked at before the registry is asked for an unknown credential. */
+const PEEKED = [
+  `  gateway client ${PEEK}`,
+  `    rate-limiter server ${PEEK}`,
+  "      rate-limiter client EVALSHA peek",
+];
+
 describe("one trace from the request to the readable message", () => {
   test("native: without budgets, four services' worth of spans in one tree", async () => {
     const answer = await post(system.demo.hooks.headgate);
@@ -143,7 +151,7 @@ describe("one trace from the request to the readable message", () => {
     });
     const spans = await settled(await post(hook.body.url));
     // The registry is asked only when the news of the hook has not come yet.
-    const tree = renderTree(spans).filter((line) => !/registry|ResolveHook/.test(line));
+    const tree = renderTree(spans).filter((line) => !/registry|ResolveHook|peek/i.test(line));
     expect(tree).toEqual(["gateway server POST /in/{token}", ...ADMITTED, ...ACCEPTED]);
     expect(named(spans, ADMIT, "server").attributes).toMatchObject({
       [OURS.rateLimitDecision]: "admitted",
@@ -171,18 +179,19 @@ describe("one trace from the request to the readable message", () => {
     expect(spans[0]?.traceId).toBe(answer.requestId);
   });
 
-  test("an unknown token: the registry is asked, and nothing is published", async () => {
+  test("an unknown token: its client's budget, then the registry is asked, and nothing is published", async () => {
     const unknown = `${system.url}/in/hgi_${"z".repeat(43)}`;
     const answer = await post(unknown);
     expect(answer.status).toBe(404);
     const spans = await eventually(() => {
       const found = spansOf(sink.spans, answer.requestId);
       expect(found.some(({ parentSpanId }) => parentSpanId === "")).toBe(true);
-      expect(found.length).toBeGreaterThanOrEqual(7);
+      expect(found.length).toBeGreaterThanOrEqual(10);
       return found;
     });
     expect(renderTree(spans)).toEqual([
       "gateway server POST /in/{token}",
+      ...PEEKED,
       `  gateway client ${RESOLVE}`,
       `    registry server ${RESOLVE}`,
       "      registry client SELECT registry.hook_credentials",

@@ -9,7 +9,7 @@ import type { System } from "@headgate/local/system";
 import { topics } from "@headgate/proto/topics";
 import { openBooks, retryKeyed, type Target } from "./books.ts";
 import { runLoad } from "./client.ts";
-import { judge, longestSilence, misordered, type Verdict } from "./ledger.ts";
+import { type Entry, judge, longestSilence, misordered, type Verdict } from "./ledger.ts";
 
 /** One thing that goes wrong at a moment of the run. */
 export type Fault = {
@@ -42,7 +42,14 @@ const CATCH_UP_TIMEOUT_MS = 180_000;
 /** Runs the load with the faults in it, and judges. */
 export async function runFaults(
   system: System,
-  options: { rate: number; seconds: number; channels: number; faults: readonly Fault[] },
+  options: {
+    rate: number;
+    seconds: number;
+    channels: number;
+    faults: readonly Fault[];
+    /** Which accepted events are waited for at the end; absent: all. Asked once the load is over. */
+    mustBeReadable?: (entry: Entry) => boolean;
+  },
 ): Promise<FaultReport> {
   const ask = createAsk(system);
   const targets = await makeTargets(ask, system, options.channels);
@@ -72,7 +79,12 @@ export async function runFaults(
   await retryKeyed((load) => runLoad({ ...one, ...load }), books, RETRY_TIMEOUT_MS);
 
   const entries = books.entries;
-  const wanted = new Set(entries.filter(({ fate }) => fate === "accepted").map(({ mark }) => mark));
+  const { mustBeReadable = () => true } = options;
+  const wanted = new Set(
+    entries
+      .filter((entry) => entry.fate === "accepted" && mustBeReadable(entry))
+      .map(({ mark }) => mark),
+  );
   const readable = await readUntil(ask, targets, wanted);
   const caughtUpMs = Math.round(performance.now() - endedAt);
   const logged = await readLog(system, targets);
