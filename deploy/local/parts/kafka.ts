@@ -35,7 +35,16 @@ export async function prepareKafka(
   await mkdir(place.folder, { recursive: true });
   await writeFile(settings, renderSettings(data, ports));
   await writeFile(logging, LOGGING);
-  const base = [...JVM_OPTIONS, `-Dlog4j2.configurationFile=${logging}`, "-cp", join(jars, "*")];
+  // Libraries that the broker unpacks stay behind when it is killed: they belong below its own folder.
+  const unpacked = join(place.folder, "tmp");
+  await mkdir(unpacked, { recursive: true });
+  const base = [
+    ...JVM_OPTIONS,
+    `-Djava.io.tmpdir=${unpacked}`,
+    `-Dlog4j2.configurationFile=${logging}`,
+    "-cp",
+    join(jars, "*"),
+  ];
   const env = { PATH: process.env.PATH ?? "", LANG: "C.UTF-8" };
   const marker = join(place.folder, "formatted");
   await format({ java, base, settings, data, env, marker, signal: place.signal });
