@@ -1,5 +1,5 @@
 /**
- * chat.posted.v1 as the live feed reads it. Most announcements are wanted by nobody here, and decoding each of them
+ * chat.posted.v1 as the live feed reads it. Most announcements have no reader here, and decoding each of them
  * would be a tenth of the gateway's work: so values stay bytes, of which only the message's id is read, until they are.
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";

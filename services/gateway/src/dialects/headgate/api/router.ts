@@ -200,7 +200,7 @@ export function createRouter({ gate, deps, routes }: Deps): Router {
   }
 }
 
-/** A service that did not answer in time is as good as away: the caller may come again, and is told when. */
+/** A service that did not answer in time counts as unavailable: the answer is 503 and says when to try again. */
 function inTime(error: AppError): AppError {
   if (error.code !== "deadline_exceeded" || error.httpStatus !== STATUS.deadline_exceeded.http) {
     return error;
