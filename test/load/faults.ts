@@ -7,6 +7,7 @@ import { openKafka } from "@headgate/kit/kafka";
 import { createLog } from "@headgate/kit/log";
 import type { System } from "@headgate/local/system";
 import { topics } from "@headgate/proto/topics";
+import { type Ask, createAsk } from "./ask.ts";
 import { openBooks, retryKeyed, type Target } from "./books.ts";
 import { runLoad } from "./client.ts";
 import { type Entry, judge, longestSilence, misordered, type Verdict } from "./ledger.ts";
@@ -107,25 +108,6 @@ export async function runFaults(
       longestMs: longestSilence(books.acceptedAt, at, happened[index + 1]?.at ?? endedAt),
     })),
     caughtUpMs,
-  };
-}
-
-type Ask = (method: string, path: string, body?: object) => Promise<Record<string, unknown>>;
-
-function createAsk(system: System): Ask {
-  return async (method, path, body) => {
-    const response = await fetch(`${system.url}/api/headgate/v1${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${system.demo.admin.token}`,
-        "content-type": "application/json",
-      },
-      ...(body && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(30_000),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return JSON.parse(text);
   };
 }
 

@@ -3,6 +3,7 @@
  * attacker, who is the demo's person.
  */
 import type { System } from "@headgate/local/system";
+import { createAsk } from "../ask.ts";
 import type { Target } from "./means.ts";
 import type { QuietTarget } from "./quiet.ts";
 
@@ -11,6 +12,7 @@ export async function prepareTargets(
   system: System,
 ): Promise<{ readonly quiet: QuietTarget; readonly target: Target }> {
   const { demo, url } = system;
+  const ask = createAsk(system);
   const port = Number(new URL(url).port);
   const team = { team_id: demo.team.id };
   const hook = async (dialect: string, channelId: unknown, name: string) => {
@@ -44,19 +46,4 @@ export async function prepareTargets(
       token: demo.person.token,
     },
   };
-
-  async function ask(method: string, path: string, body: object): Promise<Record<string, unknown>> {
-    const response = await fetch(`${url}/api/headgate/v1${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${demo.admin.token}`,
-        "content-type": "application/json",
-      },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(30_000),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return text === "" ? {} : JSON.parse(text);
-  }
 }

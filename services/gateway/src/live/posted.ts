@@ -1,6 +1,6 @@
 /**
  * chat.posted.v1 as the live feed reads it. Most announcements have no reader here, and decoding each of them
- * would be a tenth of the gateway's work: so values stay bytes, of which only the message's id is read, until they are.
+ * would be a tenth of the gateway's work: so values stay bytes, of which only the message's id is read, until a reader needs them.
  */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Empty, EmptySchema } from "@bufbuild/protobuf/wkt";
